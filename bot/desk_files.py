@@ -1,0 +1,121 @@
+"""The form of a desk's YAML files: desk.yaml, answers.yaml and facts.yaml, as pydantic models."""
+
+from __future__ import annotations
+
+from datetime import time
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Sentences = tuple[Sentence, ...]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Recap = Literal["everything", "last_session", "detail", "promises", "topic"]
+
+
+def _hours(text: Any) -> Any:
+    """Return opening and closing time of `09:00-18:00`."""
+    if not isinstance(text, str):
+        return text
+    first, _, second = text.partition("-")
+    hours = time.fromisoformat(first.strip().zfill(5)), time.fromisoformat(second.strip().zfill(5))
+    if hours[0] >= hours[1]:
+        raise ValueError(f"{text!r} closes before it opens")
+    return hours
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Policy(_File):
+    """What the desk tolerates: shares of 1, and failures in a row before a colleague takes over."""
+
+    max_wrong_answers: float = Field(0.05, gt=0, lt=1)
+    max_turned_away: float = Field(0.03, gt=0, lt=1)
+    hand_over_after: int = Field(2, ge=1)
+
+
+class MemoryLimits(_File):
+    """How much of a conversation a turn looks at, and when a new conversation begins."""
+
+    buffer_tokens: int = Field(600, ge=50)
+    buffer_turns: int = Field(16, ge=1, le=200)
+    recalled_turns: int = Field(4, ge=0, le=50)
+    new_session_after_hours: float = Field(8, gt=0)
+
+
+class DeskFile(_File):
+    """`desk.yaml`."""
+
+    name: Sentence
+    bot_name: Sentence = "Rapport"
+    language: str = "en"
+    timezone: str = "UTC"
+    hours: dict[Day, Annotated[tuple[time, time], BeforeValidator(_hours)]] = {}
+    policy: Policy = Policy()
+    memory: MemoryLimits = MemoryLimits()
+    starters: tuple[str, ...] = ()
+    replies: dict[str, Sentences] = {}
+
+
+class Answer(_File):
+    """One intent's approved answer: wordings in `text`, or per `outcomes` of a look-up or a recap."""
+
+    title: Annotated[Sentence, StringConstraints(max_length=60)]
+    text: Sentences = ()
+    needs: tuple[str, ...] = ()
+    tool: str | None = None
+    recap: Recap | None = None
+    forget: bool = False
+    outcomes: dict[str, Sentences] = {}
+    handoff: bool | tuple[str, ...] = False
+    means: Literal["yes", "no", "information"] | None = None
+    article: str | None = None
+    suggestions: tuple[str, ...] = ()
+    promise: Sentence | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_answer(self) -> Answer:
+        if self.tool and self.recap:
+            raise ValueError("it has both `tool` and `recap`; keep one")
+        if (self.tool or self.recap) and not self.outcomes:
+            raise ValueError("a `tool` or `recap` needs `outcomes` with wordings")
+        if self.outcomes and not (self.tool or self.recap):
+            raise ValueError("`outcomes` belong to a `tool` or a `recap`; use `text`")
+        if not self.outcomes and not self.text:
+            raise ValueError("it has no wording; give at least one under `text`")
+        if self.recap and set(self.outcomes) != {"found", "nothing"}:
+            raise ValueError("a `recap` has the outcomes `found` and `nothing`")
+        if isinstance(self.handoff, tuple) and (unknown := set(self.handoff) - set(self.outcomes)):
+            raise ValueError(f"`handoff` names {', '.join(sorted(unknown))}, which `outcomes` does not have")
+        return self
+
+    def hands_off(self, outcome: str | None) -> bool:
+        """Return whether a colleague takes over after this answer, given the outcome of its look-up."""
+        return self.handoff if isinstance(self.handoff, bool) else outcome in self.handoff
+
+
+class FactFile(_File):
+    """One entry of `facts.yaml`."""
+
+    label: Sentence
+    description: str = ""
+    words: Sentences = ()
+    patterns: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+    values: dict[str, Sentences] = {}
+    form: str = "{value}"
+    case: Literal["upper", "lower", "title", "keep"] = "keep"
+    ask: Sentences
+    confirm: Sentences
+    keep_days: int = Field(365, ge=1)
+    personal: bool = False
+    examples: dict[str, str] = {}
+
+    @field_validator("form")
+    @classmethod
+    def _has_value(cls, form: str) -> str:
+        if form.count("{value}") != 1:
+            raise ValueError("it must contain {value} once, for example R-{value}")
+        return form

@@ -1,0 +1,7 @@
+"""What is kept about a conversation and a customer: buffer, summary, recall and facts."""
+
+from memory.conversation import Context, ConversationMemory
+from memory.facts import Fact, FactSpec
+from memory.store import Store, StoreError, Turn
+
+__all__ = ["Context", "ConversationMemory", "Fact", "FactSpec", "Store", "StoreError", "Turn"]

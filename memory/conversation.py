@@ -1,0 +1,228 @@
+"""ConversationMemory: what the bot knows before a turn (`load`) and what it keeps of it (`save`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from numpy.typing import NDArray
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from memory.buffer import load_buffer
+from memory.facts import Fact, FactSpec
+from memory.recall import Recall, Recalled, store_vectors
+from memory.store import Store, Turn, from_text, to_text
+from memory.summary import Digest, SummaryWriter, load_summaries, store_digest, turns_between, write_prose
+from memory.tables import CUSTOMERS, FACTS, SESSIONS, TURNS
+from retrieval.encoder import Encoder
+
+
+class WrongCustomer(Exception):
+    """A session was asked for in the name of a customer it does not belong to."""
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """How much of a conversation a turn looks at: tokens and turns of buffer, past turns recalled."""
+
+    buffer_tokens: int = 600
+    buffer_turns: int = 16
+    recalled_turns: int = 4
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything remembered that a turn may use.
+
+    `number` is the number of the session's last turn, 0 in a new session. `prose` is empty without a chat model.
+    `facts` holds the current value of each fact, whichever session it was said in.
+    """
+
+    session_id: str
+    customer_id: str
+    now: datetime
+    is_new: bool
+    handed_over: bool
+    number: int
+    buffer: tuple[Turn, ...]
+    digest: Digest
+    prose: str
+    recalled: tuple[Recalled, ...]
+    facts: Mapping[str, Fact]
+
+    @property
+    def last(self) -> Turn | None:
+        """The turn before this one in this session."""
+        return self.buffer[-1] if self.buffer else None
+
+    @property
+    def pending(self) -> Mapping[str, Any]:
+        """What the bot has just asked for, empty if nothing."""
+        return (self.last.decision.get("pending") or {}) if self.last else {}
+
+    def messages(self) -> list[BaseMessage]:
+        """Return the buffer as LangChain messages, oldest first."""
+        return [
+            message for turn in self.buffer for message in (HumanMessage(turn.text), AIMessage(turn.reply))
+        ]
+
+
+_SESSION = select(SESSIONS).where(SESSIONS.c.id == bindparam("session_id"))
+_CUSTOMER = select(CUSTOMERS.c.id).where(CUSTOMERS.c.id == bindparam("customer_id"))
+_FACTS = (
+    select(FACTS, TURNS.c.session_id)
+    .join(TURNS, TURNS.c.id == FACTS.c.turn_id)
+    .where(FACTS.c.customer_id == bindparam("customer_id"), FACTS.c.superseded_at.is_(None))
+    .order_by(FACTS.c.id)
+)
+
+
+class ConversationMemory:
+    """Buffer, summary, recall and facts of every session and customer in one database."""
+
+    def __init__(
+        self, store: Store, encoder: Encoder, specs: Sequence[FactSpec] = (), budgets: Budgets | None = None
+    ) -> None:
+        self.store = store
+        self.encoder = encoder
+        self.specs = {spec.name: spec for spec in specs}
+        self.budgets = budgets or Budgets()
+        self.recall = Recall(encoder)
+
+    def load(
+        self, session_id: str, customer_id: str, text: str, query: NDArray[np.float32], now: datetime
+    ) -> Context:
+        """Return what is remembered that bears on a new message; `query` is its unit vector of shape `(384,)`.
+
+        Raises:
+            WrongCustomer: the session belongs to another customer.
+            StoreError: the database cannot be read.
+        """
+        with self.store.read() as connection:
+            session = connection.execute(_SESSION, {"session_id": session_id}).one_or_none()
+            if session is not None and session.customer_id != customer_id:
+                raise WrongCustomer("This session belongs to another customer.")
+            buffer = load_buffer(connection, session_id, self.budgets.buffer_tokens, self.budgets.buffer_turns)
+            digest, prose, prose_covers = load_summaries(connection, session_id)
+            recalled = self.recall.search(
+                connection,
+                customer_id,
+                text,
+                query,
+                self.budgets.recalled_turns,
+                exclude={turn.id for turn in buffer},
+            )
+            return Context(
+                session_id=session_id,
+                customer_id=customer_id,
+                now=now,
+                is_new=session is None,
+                handed_over=session is not None and session.state == "handed_over",
+                number=buffer[-1].number if buffer else 0,
+                buffer=tuple(buffer),
+                digest=digest,
+                prose=prose if prose_covers >= digest.covers else "",
+                recalled=tuple(recalled),
+                facts=self._facts(connection, customer_id, now),
+            )
+
+    def save(
+        self,
+        context: Context,
+        text: str,
+        reply: str,
+        decision: Mapping[str, Any],
+        *,
+        facts: Mapping[str, str],
+        query: NDArray[np.float32],
+        handed_over: bool,
+    ) -> int:
+        """Keep a turn with its vector, its facts and the digest in one transaction; return the turn's id.
+
+        Raises:
+            StoreError: the database cannot be written; nothing of the turn is kept.
+        """
+        tokens = self.encoder.count_tokens(text) + self.encoder.count_tokens(reply)
+        with self.store.write() as connection:
+            self._touch(connection, context, handed_over)
+            row = {
+                "session_id": context.session_id,
+                "customer_id": context.customer_id,
+                "number": context.number + 1,
+                "at": to_text(context.now),
+                "text": text,
+                "reply": reply,
+                "tokens": tokens,
+                "decision": dict(decision),
+            }
+            turn_id = int(connection.execute(insert(TURNS), row).inserted_primary_key[0])
+            store_vectors(connection, self.encoder, [turn_id], query.reshape(1, -1))
+            self._remember(connection, context, turn_id, facts)
+            turn = Turn(
+                turn_id, context.session_id, context.number + 1, context.now, text, reply, dict(decision), tokens
+            )
+            self._extend_digest(connection, context, turn)
+        return turn_id
+
+    def summarise(self, session_id: str, customer_id: str, writer: SummaryWriter) -> bool:
+        """Let a chat model bring the prose summary of a session up to date; return whether it did."""
+        return write_prose(self.store, session_id, customer_id, writer)
+
+    def _facts(self, connection: Connection, customer_id: str, now: datetime) -> dict[str, Fact]:
+        facts: dict[str, Fact] = {}
+        for row in connection.execute(_FACTS, {"customer_id": customer_id}):
+            spec = self.specs.get(row.name)
+            said_at = from_text(row.said_at)
+            if spec is not None and (now - said_at).days <= spec.keep_days:
+                facts[row.name] = Fact(row.name, row.value, said_at, row.session_id, row.turn_id, row.id)
+        return facts
+
+    def _touch(self, connection: Connection, context: Context, handed_over: bool) -> None:
+        now = to_text(context.now)
+        state = "handed_over" if handed_over else "open"
+        if context.is_new:
+            if connection.execute(_CUSTOMER, {"customer_id": context.customer_id}).first() is None:
+                connection.execute(insert(CUSTOMERS), {"id": context.customer_id, "created_at": now})
+            row = {"id": context.session_id, "customer_id": context.customer_id, "state": state}
+            connection.execute(insert(SESSIONS), {**row, "started_at": now, "last_at": now})
+        else:
+            change = update(SESSIONS).where(SESSIONS.c.id == context.session_id)
+            connection.execute(change.values(state=state, last_at=now))
+
+    def _remember(self, connection: Connection, context: Context, turn_id: int, facts: Mapping[str, str]) -> None:
+        """Store facts; a newer value ends the older one, a repeated value changes nothing."""
+        now = to_text(context.now)
+        for name, value in facts.items():
+            known = context.facts.get(name)
+            if known is not None and known.value == value:
+                continue
+            row = {"customer_id": context.customer_id, "turn_id": turn_id, "name": name, "value": value}
+            connection.execute(
+                update(FACTS)
+                .where(FACTS.c.customer_id == context.customer_id, FACTS.c.name == name)
+                .where(FACTS.c.superseded_at.is_(None))
+                .values(superseded_at=now)
+            )
+            connection.execute(insert(FACTS), {**row, "said_at": now})
+
+    def _extend_digest(self, connection: Connection, context: Context, turn: Turn) -> None:
+        """Fold what leaves the buffer with this turn into the digest, and anything it has not covered before."""
+        spent, staying = turn.tokens, 1
+        for earlier in reversed(context.buffer):
+            spent += earlier.tokens
+            if spent > self.budgets.buffer_tokens or staying >= self.budgets.buffer_turns:
+                break
+            staying += 1
+        upto = (*context.buffer, turn)[-staying].number - 1
+        digest = context.digest
+        if upto <= digest.covers:
+            return
+        first = context.buffer[0].number
+        missing = turns_between(connection, context.session_id, digest.covers, min(first - 1, upto))
+        leaving = [one for one in context.buffer if digest.covers < one.number <= upto]
+        digest = replace(digest.fold_all(missing + leaving), covers=upto)
+        store_digest(connection, context.session_id, context.customer_id, digest)

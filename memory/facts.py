@@ -1,0 +1,71 @@
+"""Typed facts: what a desk wants remembered, found in a message by the desk's own patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+import regex
+
+
+@dataclass(frozen=True)
+class FactSpec:
+    """One kind of fact, as `facts.yaml` describes it.
+
+    `patterns` find the fact anywhere in a message; `answers` match a whole message and count only when the bot has just
+    asked for the fact. Both hold a group named `value`. `values` maps what customers say (lower case) to the value that
+    is meant. `form` rewrites a value, `{value}` standing for the match: `R-{value}`. `words` are what customers call
+    the fact; `ask` and `confirm` are wordings of the bot's questions.
+    """
+
+    name: str
+    label: str
+    patterns: tuple[regex.Pattern[str], ...] = ()
+    answers: tuple[regex.Pattern[str], ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
+    form: str = "{value}"
+    case: str = "keep"
+    ask: tuple[str, ...] = ()
+    confirm: tuple[str, ...] = ()
+    personal: bool = False
+    keep_days: int = 365
+
+    def find(self, text: str, *, asked: bool = False) -> str | None:
+        """Return the last value of this fact in a message, or None; the last, since people correct themselves.
+
+        Raises:
+            TimeoutError: one of the desk's patterns takes longer than a second.
+        """
+        found = [match for pattern in self.patterns for match in pattern.finditer(text, timeout=1)]
+        if not found and asked:
+            matches = (pattern.fullmatch(text.strip(), timeout=1) for pattern in self.answers)
+            found = [match for match in matches if match]
+        return self._form(max(found, key=lambda match: match.start("value"))["value"]) if found else None
+
+    def _form(self, value: str) -> str:
+        tidy = " ".join(value.split()).strip(" .,;:!?")
+        if tidy.lower() in self.values:
+            return self.values[tidy.lower()]
+        shaped = {"upper": tidy.upper(), "lower": tidy.lower(), "title": tidy.title(), "keep": tidy}[self.case]
+        return self.form.replace("{value}", shaped)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A fact that a customer told us: `turn_id` is the turn it was said in, None while that turn is under way."""
+
+    name: str
+    value: str
+    said_at: datetime
+    session_id: str
+    turn_id: int | None = None
+    id: int | None = None
+
+
+def find_facts(specs: Sequence[FactSpec], text: str, asked: str | None = None) -> dict[str, str]:
+    """Return the facts in a message, name to value; `asked` names the fact that the bot has just asked for."""
+    found = {spec.name: spec.find(text, asked=spec.name == asked) for spec in specs}
+    return {name: value for name, value in found.items() if value}

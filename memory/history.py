@@ -1,0 +1,136 @@
+"""Looking back: transcripts, sessions, facts with their sources, and feedback, for the page, recaps and exports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from memory.buffer import COLUMNS, to_turn
+from memory.facts import Fact
+from memory.store import Store, StoreError, Turn, from_text, to_text
+from memory.summary import Digest, load_summaries, turns_between
+from memory.tables import CUSTOMERS, FACTS, FEEDBACK, SESSIONS, SUMMARIES, TURNS
+
+
+@dataclass(frozen=True)
+class Session:
+    """One conversation of a customer: `state` is `open` or `handed_over`."""
+
+    id: str
+    customer_id: str
+    state: str
+    started_at: datetime
+    last_at: datetime
+
+
+def sessions(store: Store, customer_id: str, most: int = 10, before: str | None = None) -> list[Session]:
+    """Return a customer's sessions, newest first; with `before`, without that session and those begun after it."""
+    with store.read() as connection:
+        query = select(SESSIONS).where(SESSIONS.c.customer_id == customer_id)
+        if before is not None:
+            begun = connection.scalar(select(SESSIONS.c.started_at).where(SESSIONS.c.id == before))
+            query = query.where(SESSIONS.c.id != before)
+            query = query.where(SESSIONS.c.started_at <= begun) if begun else query
+        rows = connection.execute(query.order_by(SESSIONS.c.last_at.desc(), SESSIONS.c.id).limit(most))
+        return [
+            Session(row.id, row.customer_id, row.state, from_text(row.started_at), from_text(row.last_at))
+            for row in rows
+        ]
+
+
+def transcript(store: Store, session_id: str, customer_id: str) -> list[Turn]:
+    """Return all turns of a customer's session in order; empty where the session is not theirs."""
+    query = select(*COLUMNS).where(TURNS.c.session_id == session_id, TURNS.c.customer_id == customer_id)
+    with store.read() as connection:
+        return [to_turn(row) for row in connection.execute(query.order_by(TURNS.c.number))]
+
+
+def session_digest(store: Store, session_id: str) -> Digest:
+    """Return the digest of a whole session, the turns still in the buffer included."""
+    with store.read() as connection:
+        return _whole_digest(connection, session_id)
+
+
+def facts_of(store: Store, customer_id: str, *, history: bool = False) -> list[Fact]:
+    """Return what a customer told us, newest first; with `history`, superseded values too."""
+    query = (
+        select(FACTS, TURNS.c.session_id)
+        .join(TURNS, TURNS.c.id == FACTS.c.turn_id)
+        .where(FACTS.c.customer_id == customer_id)
+        .order_by(FACTS.c.id.desc())
+    )
+    if not history:
+        query = query.where(FACTS.c.superseded_at.is_(None))
+    with store.read() as connection:
+        return [
+            Fact(row.name, row.value, from_text(row.said_at), row.session_id, row.turn_id, row.id)
+            for row in connection.execute(query)
+        ]
+
+
+def rate(store: Store, customer_id: str, turn_id: int, rating: int, now: datetime) -> None:
+    """Store a thumb up (1) or down (-1) for a customer's turn; a second one replaces the first.
+
+    Raises:
+        ValueError: the rating is neither 1 nor -1, or the turn is not this customer's.
+    """
+    if rating not in (1, -1):
+        raise ValueError(f"a rating is 1 or -1, not {rating}")
+    with store.write() as connection:
+        owner = connection.scalar(select(TURNS.c.customer_id).where(TURNS.c.id == turn_id))
+        if owner != customer_id:
+            raise ValueError(f"turn {turn_id} is not a turn of this customer")
+        values = {"rating": rating, "at": to_text(now)}
+        changed = connection.execute(update(FEEDBACK).where(FEEDBACK.c.turn_id == turn_id).values(**values))
+        if not changed.rowcount:
+            connection.execute(insert(FEEDBACK), {"turn_id": turn_id, **values})
+
+
+def ratings(store: Store, session_id: str) -> dict[int, int]:
+    """Return the ratings of a session's turns, turn id to 1 or -1."""
+    query = select(FEEDBACK.c.turn_id, FEEDBACK.c.rating).join(TURNS, TURNS.c.id == FEEDBACK.c.turn_id)
+    with store.read() as connection:
+        rows = connection.execute(query.where(TURNS.c.session_id == session_id))
+        return {row.turn_id: row.rating for row in rows}
+
+
+def customers(store: Store) -> list[dict[str, Any]]:
+    """Return every customer with the number of their turns and the time of the last, newest first."""
+    query = (
+        select(CUSTOMERS.c.id, func.count(TURNS.c.id).label("turns"), func.max(TURNS.c.at).label("last_at"))
+        .join(TURNS, TURNS.c.customer_id == CUSTOMERS.c.id, isouter=True)
+        .group_by(CUSTOMERS.c.id)
+        .order_by(func.max(TURNS.c.at).desc())
+    )
+    with store.read() as connection:
+        return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def export(store: Store, customer_id: str) -> dict[str, Any]:
+    """Return everything held about a customer, ready for JSON.
+
+    Raises:
+        StoreError: nothing is held about such a customer.
+    """
+    with store.read() as connection:
+        if connection.scalar(select(CUSTOMERS.c.id).where(CUSTOMERS.c.id == customer_id)) is None:
+            raise StoreError(f"Nothing is held about a customer {customer_id!r}.")
+        tables = {table.name: table for table in (SESSIONS, TURNS, FACTS, SUMMARIES)}
+        held: dict[str, Any] = {"customer_id": customer_id}
+        for name, table in tables.items():
+            rows = connection.execute(select(table).where(table.c.customer_id == customer_id))
+            held[name] = [dict(row._mapping) for row in rows]
+        rows = connection.execute(
+            select(FEEDBACK).join(TURNS, TURNS.c.id == FEEDBACK.c.turn_id).where(TURNS.c.customer_id == customer_id)
+        )
+        held["feedback"] = [dict(row._mapping) for row in rows]
+    return held
+
+
+def _whole_digest(connection: Connection, session_id: str) -> Digest:
+    digest, _, _ = load_summaries(connection, session_id)
+    newest = connection.scalar(select(func.max(TURNS.c.number)).where(TURNS.c.session_id == session_id)) or 0
+    return digest.fold_all(turns_between(connection, session_id, digest.covers, newest))

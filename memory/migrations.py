@@ -1,0 +1,32 @@
+"""Numbered changes to the database: each runs once, in order, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, text
+
+from memory import tables
+
+
+def m001_first_tables(connection: Connection) -> None:
+    """Create the tables of version 1."""
+    tables.METADATA.create_all(connection)
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [m001_first_tables]
+
+
+def migrate(connection: Connection) -> None:
+    """Bring a database to the version of this code.
+
+    Raises:
+        ValueError: the database was written by a newer version.
+    """
+    connection.execute(text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"))
+    version = connection.execute(text("SELECT max(version) FROM schema_version")).scalar() or 0
+    if version > len(MIGRATIONS):
+        raise ValueError(f"it has version {version}, this program knows versions up to {len(MIGRATIONS)}")
+    for number, change in enumerate(MIGRATIONS[version:], version + 1):
+        change(connection)
+        connection.execute(text("INSERT INTO schema_version (version) VALUES (:number)"), {"number": number})

@@ -1,0 +1,133 @@
+"""Recall: a customer's past turns, found by meaning (FAISS) and by words (BM25).
+
+Whose memory it is comes first: every customer has an index of their own, built from their rows when they write and
+kept while it is among the most recently used. So the cost of one customer's turn does not grow with other customers'
+data, and nobody's turns can turn up in another's memory.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from langchain_core.documents import Document
+from numpy.typing import NDArray
+from sqlalchemy import Connection, bindparam, delete, select
+
+from memory.buffer import COLUMNS, to_turn
+from memory.store import Turn
+from memory.tables import TURNS, VECTORS
+from retrieval.encoder import DIM, Encoder
+from retrieval.hybrid import fuse
+from retrieval.index import FaissIndex
+from retrieval.lexical import BM25
+
+MOST_TURNS = 200_000  # indexed turns kept in memory over all customers: about 400 MB
+_SHARE = 20  # candidates taken from each ranking beyond those that are left out
+
+_NEW = (
+    select(TURNS.c.id, TURNS.c.text, TURNS.c.reply, VECTORS.c.vector, VECTORS.c.encoder)
+    .join(VECTORS, VECTORS.c.turn_id == TURNS.c.id, isouter=True)
+    .where(TURNS.c.customer_id == bindparam("customer_id"), TURNS.c.id > bindparam("after"))
+    .order_by(TURNS.c.id)
+)
+_BY_ID = select(*COLUMNS).where(TURNS.c.id.in_(bindparam("ids", expanding=True)))
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """A past turn that may matter now, with the cosine similarity of its message to the new one."""
+
+    turn: Turn
+    similarity: float
+
+
+class _CustomerIndex:
+    """Everything one customer ever said here, ready to be searched; `last` is the newest turn id it covers."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.meaning = FaissIndex(encoder, DIM)
+        self.words = BM25()
+        self.last = 0
+        self.lock = threading.Lock()
+
+
+class Recall:
+    """Finds past turns of one customer; safe to use from several threads."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._lock = threading.Lock()
+        self._indexes: OrderedDict[str, _CustomerIndex] = OrderedDict()
+
+    def search(
+        self,
+        connection: Connection,
+        customer_id: str,
+        text: str,
+        query: NDArray[np.float32],
+        k: int,
+        exclude: Collection[int] = (),
+    ) -> list[Recalled]:
+        """Return up to `k` past turns of a customer, best first, without those in `exclude`.
+
+        `query` is the unit vector of `text`, of shape `(384,)`.
+        """
+        index = self._index(customer_id)
+        depth = _SHARE + len(exclude)
+        with index.lock:
+            self._catch_up(connection, customer_id, index)
+            by_meaning = [(str(document.id), cosine) for document, cosine in index.meaning.search(query, depth)]
+            by_words = [key for key, _ in index.words.search(text, depth)]
+        ranked = [int(key) for key, _ in fuse([key for key, _ in by_meaning], by_words)]
+        best = [key for key in ranked if key not in exclude][:k]
+        if not best:
+            return []
+        turns = {row.id: to_turn(row) for row in connection.execute(_BY_ID, {"ids": best})}
+        cosines = dict(by_meaning)
+        return [Recalled(turns[key], cosines.get(str(key), 0.0)) for key in best if key in turns]
+
+    def forget(self, customer_id: str) -> None:
+        """Drop what is held about a customer; the next search builds it again from the rows that are left."""
+        with self._lock:
+            self._indexes.pop(customer_id, None)
+
+    def _index(self, customer_id: str) -> _CustomerIndex:
+        with self._lock:
+            index = self._indexes.setdefault(customer_id, _CustomerIndex(self._encoder))
+            self._indexes.move_to_end(customer_id)
+            while len(self._indexes) > 1 and sum(len(one.words) for one in self._indexes.values()) > MOST_TURNS:
+                self._indexes.popitem(last=False)
+            return index
+
+    def _catch_up(self, connection: Connection, customer_id: str, index: _CustomerIndex) -> None:
+        rows = connection.execute(_NEW, {"customer_id": customer_id, "after": index.last}).all()
+        if not rows:
+            return
+        usable = [row.vector is not None and row.encoder == self._encoder.name for row in rows]
+        vectors = np.zeros((len(rows), DIM), dtype=np.float32)
+        stale = [place for place, good in enumerate(usable) if not good]
+        for place, good in enumerate(usable):
+            if good:
+                vectors[place] = np.frombuffer(rows[place].vector, dtype="<f4")
+        if stale:  # the vectors are missing or another encoder's: derived things are made again
+            vectors[stale] = self._encoder.encode([rows[place].text for place in stale])
+        keys = [str(row.id) for row in rows]
+        index.meaning.add_vectors([Document(id=key, page_content="") for key in keys], vectors)
+        index.words.add(keys, [f"{row.text}\n{row.reply}" for row in rows])
+        index.last = rows[-1].id
+
+
+def store_vectors(
+    connection: Connection, encoder: Encoder, turn_ids: Sequence[int], vectors: NDArray[np.float32]
+) -> None:
+    """Store the vectors of turns, of shape `(n, 384)`, replacing older ones."""
+    connection.execute(delete(VECTORS).where(VECTORS.c.turn_id.in_(list(turn_ids))))
+    rows = [
+        {"turn_id": turn_id, "encoder": encoder.name, "vector": vector.astype("<f4").tobytes()}
+        for turn_id, vector in zip(turn_ids, vectors, strict=True)
+    ]
+    connection.execute(VECTORS.insert(), rows)

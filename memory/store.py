@@ -1,0 +1,141 @@
+"""The database: opening it safely, and the transactions that everything kept goes through.
+
+SQLite (WAL, full synchronisation, deleted content overwritten) by default, PostgreSQL by URL.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from memory.migrations import migrate
+
+BUSY_MS = 5000  # how long a writer waits for another process before it gives up
+
+
+class StoreError(Exception):
+    """The database cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A customer message and the bot's reply, with the decision record that led from one to the other."""
+
+    id: int
+    session_id: str
+    number: int
+    at: datetime
+    text: str
+    reply: str
+    decision: dict[str, Any]
+    tokens: int = 0
+
+
+def to_text(moment: datetime) -> str:
+    """Return an aware time as sortable ISO 8601 text in UTC."""
+    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def from_text(moment: str) -> datetime:
+    """Return the aware time that `to_text` wrote."""
+    return datetime.fromisoformat(moment)
+
+
+class Store:
+    """A database with its tables in place."""
+
+    def __init__(self, url: str) -> None:
+        """Open `url` (`sqlite:///FILE` or `postgresql+psycopg://...`), creating or migrating what is needed.
+
+        Raises:
+            StoreError: the database is locked, damaged, unreachable, out of space or from a newer version.
+        """
+        self.url = url
+        try:
+            self.engine = _engine(url)
+            with self.write() as connection:
+                migrate(connection)
+        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+            raise StoreError(f"RAPPORT_DATABASE_URL is not a database address that can be used: {error}") from error
+        except ValueError as error:
+            raise StoreError(f"The database {url} cannot be used: {error}. Upgrade Rapport.") from error
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a connection in a read transaction: one consistent view of the rows.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._transaction(immediate=False) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Give a connection in a write transaction: all of it is kept, or none.
+
+        Raises:
+            StoreError: the database cannot be written.
+        """
+        with self._transaction(immediate=True) as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _transaction(self, *, immediate: bool) -> Iterator[Connection]:
+        try:
+            with self.engine.connect().execution_options(rapport_immediate=immediate) as connection, connection.begin():
+                yield connection
+        except DBAPIError as error:
+            raise StoreError(_explain(self.url, error)) from error
+        except sqlite3.Error as error:
+            raise StoreError(_explain(self.url, error)) from error
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url)
+    file = url.removeprefix("sqlite:///")
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    # isolation_level None: transactions begin where we say so, not where the driver guesses.
+    engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000, "isolation_level": None})
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: sqlite3.Connection, _: object) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        immediate = connection.get_execution_options().get("rapport_immediate")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine
+
+
+def _explain(url: str, error: Exception) -> str:
+    """Return one sentence for a database error: what is wrong, where, what to do."""
+    reason = str(getattr(error, "orig", None) or error).strip()
+    if "locked" in reason:
+        return f"The database {url} is locked by another program. Stop that program, then try again."
+    if "malformed" in reason or "not a database" in reason:
+        return (
+            f"The database {url} is damaged ({reason}). Move it away and restore a backup, or start without it; "
+            "nothing was changed."
+        )
+    if "full" in reason:
+        return f"The disk that holds {url} is full. Free some space, then try again; nothing was half-written."
+    if "readonly" in reason or "unable to open" in reason:
+        return f"The database {url} cannot be opened for writing ({reason}). Check the folder and its permissions."
+    return f"The database {url} cannot be used: {reason}"

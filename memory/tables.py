@@ -1,0 +1,92 @@
+"""The tables: turns are the truth; vectors and summaries are derived from them and can be made again.
+
+    customers 1-n sessions 1-n turns 1-1 vectors
+                                 |-n facts      (each with the turn it was said in; a newer value ends the older one)
+                                 |-1 feedback
+              sessions 1-1 summaries per writer (the desk's digest, or the chat model's)
+
+Times are ISO 8601 text in UTC, so that they sort as text in every database.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import UniqueConstraint as Unique
+
+METADATA = MetaData()
+
+
+def _parent(column: str) -> ForeignKey:
+    return ForeignKey(column, ondelete="CASCADE")
+
+
+CUSTOMERS = Table(
+    "customers",
+    METADATA,
+    Column("id", String(128), primary_key=True),
+    Column("created_at", String(32), nullable=False),
+)
+SESSIONS = Table(
+    "sessions",
+    METADATA,
+    Column("id", String(128), primary_key=True),
+    Column("customer_id", String(128), _parent("customers.id"), nullable=False),
+    Column("state", String(16), nullable=False),  # open | handed_over
+    Column("started_at", String(32), nullable=False),
+    Column("last_at", String(32), nullable=False),
+    Index("sessions_of_customer", "customer_id", "last_at"),
+)
+TURNS = Table(
+    "turns",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("session_id", String(128), _parent("sessions.id"), nullable=False),
+    Column("customer_id", String(128), _parent("customers.id"), nullable=False),
+    Column("number", Integer, nullable=False),  # 1, 2, ... within the session
+    Column("at", String(32), nullable=False),
+    Column("text", Text, nullable=False),  # what the customer wrote
+    Column("reply", Text, nullable=False),
+    Column("tokens", Integer, nullable=False),  # of text and reply together
+    Column("decision", JSON, nullable=False),
+    Unique("session_id", "number"),
+    Index("turns_of_customer", "customer_id", "id"),
+    sqlite_autoincrement=True,
+)
+VECTORS = Table(
+    "vectors",
+    METADATA,
+    Column("turn_id", Integer, _parent("turns.id"), primary_key=True),
+    Column("encoder", String(64), nullable=False),
+    Column("vector", LargeBinary, nullable=False),  # 384 float32, little endian, unit length
+)
+FACTS = Table(
+    "facts",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("customer_id", String(128), _parent("customers.id"), nullable=False),
+    Column("turn_id", Integer, _parent("turns.id"), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("value", Text, nullable=False),
+    Column("said_at", String(32), nullable=False),
+    Column("superseded_at", String(32)),
+    Index("facts_of_customer", "customer_id", "name"),
+    Index("facts_of_turn", "turn_id"),
+    sqlite_autoincrement=True,
+)
+SUMMARIES = Table(
+    "summaries",
+    METADATA,
+    Column("session_id", String(128), _parent("sessions.id"), primary_key=True),
+    Column("writer", String(16), primary_key=True),  # digest | model
+    Column("customer_id", String(128), _parent("customers.id"), nullable=False),
+    Column("content", JSON, nullable=False),
+    Column("turn_ids", JSON, nullable=False),  # [first, last] id of the turns it covers
+    Column("covers", Integer, nullable=False),  # the last turn number it covers
+)
+FEEDBACK = Table(
+    "feedback",
+    METADATA,
+    Column("turn_id", Integer, _parent("turns.id"), primary_key=True),
+    Column("rating", Integer, nullable=False),  # 1 or -1
+    Column("at", String(32), nullable=False),
+)
