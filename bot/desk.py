@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from retrieval import Passage
 
 DESKS = Path(__file__).parent / "desks"
 BUNDLED = DESKS / "tarn_and_thistle"
+_NAME = re.compile(r"\{(\w+)\}")
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 ToolFactory = Callable[[Path, date], list[BaseTool]]
@@ -113,6 +115,6 @@ def placeholders(text: str) -> set[str]:
     return names
 
 
-def opening_words(moment: datetime) -> str:
-    """Return a time as people say it: `Monday at 9:00`."""
-    return f"{moment:%A} at {moment.hour}:{moment.minute:02d}"
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """Return a wording with its names in braces filled in one pass: what is filled in is never looked at again."""
+    return _NAME.sub(lambda match: values.get(match[1], match[0]), text)

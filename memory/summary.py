@@ -46,7 +46,7 @@ class Digest:
         topics = dict(self.topics)
         if topic := turn.decision.get("topic"):
             topics.pop(topic, None)  # a topic that comes up again moves to the end
-            topics[topic] = turn.decision.get("outcome_state", "open")
+            topics[topic] = turn.decision.get("state", "open")
         promises = dict.fromkeys(self.promises)
         if promise := turn.decision.get("promise"):
             promises[(to_text(turn.at), promise)] = None

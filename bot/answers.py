@@ -1,0 +1,247 @@
+"""From an action to text: the desk's own wordings, filled with facts, look-ups, memories and passages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_core.tools import BaseTool
+
+from bot.desk import Desk, fill, placeholders
+from bot.recaps import Recaps
+from bot.turn import Action, Answer, Ask, Clarify, Confirm, Forget, Quote, Say, Source
+from memory import Context
+from retrieval import Candidate
+
+
+class LookUpFailed(Exception):
+    """A desk's tool raised an error or returned something without an outcome."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A reply in words, with what the decision record keeps about it.
+
+    `pending` is what the bot now waits for; `topic` what the turn was about, with `state` (`answered`, `open` or
+    `handed_over`); `rewritable` says whether a chat model may put the text in its own words.
+    """
+
+    text: str
+    action: str
+    intent: str = ""
+    sources: tuple[Source, ...] = ()
+    suggestions: tuple[str, ...] = ()
+    pending: Mapping[str, Any] = field(default_factory=dict)
+    topic: str = ""
+    state: str = "answered"
+    promise: str = ""
+    failure: bool = False
+    hand_off: bool = False
+    wording: str = ""
+    rewritable: bool = False
+
+
+class Answers:
+    """Puts actions into the desk's words."""
+
+    def __init__(self, desk: Desk, tools: Mapping[str, BaseTool], recaps: Recaps) -> None:
+        self._desk = desk
+        self._tools = tools
+        self._recaps = recaps
+
+    def render(self, action: Action, context: Context, candidates: Sequence[Candidate], text: str) -> Rendered:
+        """Return the reply to a message, given the action decided on.
+
+        Raises:
+            LookUpFailed: a tool of the desk failed.
+        """
+        if isinstance(action, Answer):
+            return self._answer(action, context, text)
+        if isinstance(action, Quote):
+            return self._quote(candidates[action.candidate], context)
+        if isinstance(action, Clarify):
+            titles = tuple(self._desk.answers[intent].title for intent in action.intents)
+            line, wording = self.say("clarify", context)
+            pending = {"kind": "clarify", "intents": list(action.intents)}
+            return Rendered(line, "clarify", suggestions=titles, pending=pending, wording=wording, state="open")
+        if isinstance(action, (Ask, Confirm)):
+            return self._question(action, context)
+        if isinstance(action, Forget):
+            return self._forget(action, context)
+        return self._say(action, context)
+
+    def say(self, name: str, context: Context, values: Mapping[str, str] | None = None) -> tuple[str, str]:
+        """Return one of the bot's own sentences and the id of its wording."""
+        return self._word(name, self._desk.replies[name], context, values or {})
+
+    def button(self, name: str) -> str:
+        """Return the label of one of the bot's own buttons."""
+        return self._desk.replies[name][0]
+
+    def _answer(self, action: Answer, context: Context, message: str) -> Rendered:
+        answer = self._desk.answers[action.intent]
+        values: dict[str, str] = dict(action.facts)
+        sources: list[Source] = []
+        outcome = None
+        if answer.tool:
+            values |= self._look_up(answer.tool, {need: values[need] for need in answer.needs})
+            outcome = values.pop("outcome")
+            if outcome not in answer.outcomes:
+                raise LookUpFailed(f"tool {answer.tool!r} returned {outcome!r}, which {action.intent!r} does not name")
+            sources.append(Source("tool", answer.tool, str(values[answer.needs[0]]) if answer.needs else answer.title))
+        elif answer.recap:
+            recap = self._recaps.find(answer.recap, context, message)
+            outcome, values, sources = recap.outcome, recap.values, list(recap.sources)
+        hand_off = answer.hands_off(outcome)
+        if hand_off:
+            values["handoff"] = self._handoff(context)
+        name = f"{action.intent}.{outcome}" if outcome else action.intent
+        text, wording = self._word(name, answer.outcomes[outcome] if outcome else answer.text, context, values)
+        sources += self._backing(action, context, wording)
+        kind = "handoff" if hand_off else "look_up" if answer.tool else "recap" if answer.recap else "answer"
+        is_topic = bool(answer.article or answer.tool or hand_off) and not answer.recap and not answer.means
+        return Rendered(
+            text,
+            kind,
+            action.intent,
+            tuple(sources),
+            tuple(self._desk.answers[other].title for other in answer.suggestions),
+            topic=answer.title if is_topic else "",
+            state="handed_over" if hand_off else "answered",
+            promise=fill(answer.promise, values) if hand_off and answer.promise else "",
+            hand_off=hand_off,
+            wording=wording,
+            rewritable=not hand_off,
+        )
+
+    def _backing(self, action: Answer, context: Context, wording: str) -> list[Source]:
+        """Return the article or approved answer behind a reply, and the remembered facts it used."""
+        answer = self._desk.answers[action.intent]
+        sources = [
+            Source("fact", name, f"{self._desk.facts[name].label}: {fact.value}", fact.said_at.isoformat())
+            for name, fact in context.facts.items()
+            if name in answer.needs and action.facts.get(name) == fact.value
+        ]
+        if answer.article and not answer.recap:
+            sources.append(Source("article", answer.article, self._desk.article_title(answer.article)))
+        elif not answer.tool and not answer.recap:
+            sources.append(Source("answer", wording, answer.title))
+        return sources
+
+    def _quote(self, candidate: Candidate, context: Context) -> Rendered:
+        passage = candidate.passage
+        values = {"title": passage.title, "heading": passage.heading or passage.title}
+        lead, wording = self.say("passage", context, values)
+        source = Source("article", passage.id, passage.title)
+        return Rendered(
+            f"{lead}\n\n“{passage.text}”",
+            "quote",
+            sources=(source,),
+            topic=passage.heading or passage.title,
+            wording=wording,
+            rewritable=True,
+        )
+
+    def _question(self, action: Ask | Confirm, context: Context) -> Rendered:
+        spec = self._desk.facts[action.fact]
+        pending = {"intent": action.intent, "fact": action.fact}
+        topic = self._desk.answers[action.intent].title
+        if isinstance(action, Ask):
+            text, wording = self._word(f"ask.{action.fact}", spec.ask, context, {})
+            return Rendered(
+                text,
+                "ask",
+                action.intent,
+                pending={"kind": "ask", **pending},
+                topic=topic,
+                state="open",
+                wording=wording,
+            )
+        fact = context.facts[action.fact]
+        date = self._recaps.day(fact.said_at)
+        text, wording = self._word(f"confirm.{action.fact}", spec.confirm, context, {"date": date})
+        source = Source("fact", action.fact, f"{spec.label}: {fact.value}", fact.said_at.isoformat())
+        return Rendered(
+            text,
+            "confirm",
+            action.intent,
+            (source,),
+            (self.button("yes_button"), self.button("no_button")),
+            {"kind": "confirm", **pending},
+            topic,
+            "open",
+            wording=wording,
+        )
+
+    def _forget(self, action: Forget, context: Context) -> Rendered:
+        if action.confirmed:
+            text, wording = self.say("forgotten", context)
+            return Rendered(text, "forget", action.intent, wording=wording)
+        answer = self._desk.answers[action.intent]
+        text, wording = self._word(action.intent, answer.text, context, {})
+        buttons = (self.button("yes_button"), self.button("no_button"))
+        pending = {"kind": "forget", "intent": action.intent}
+        return Rendered(text, "confirm", action.intent, suggestions=buttons, pending=pending, wording=wording)
+
+    def _say(self, action: Say, context: Context) -> Rendered:
+        values = {"fact": ", ".join(f"{self._desk.facts[name].label}: {value}" for name, value in action.facts.items())}
+        if action.hand_off:
+            values["handoff"] = self._handoff(context)
+        text, wording = self.say(action.reply, context, values)
+        starters = tuple(self._desk.answers[intent].title for intent in self._desk.settings.starters)
+        quiet = action.hand_off or action.reply in ("noted", "forget_kept")
+        return Rendered(
+            text,
+            "handoff" if action.hand_off else action.reply,
+            suggestions=() if quiet else starters,
+            state="handed_over" if action.hand_off else "open",
+            failure=action.failure,
+            hand_off=action.hand_off,
+            wording=wording,
+        )
+
+    def _handoff(self, context: Context) -> str:
+        """Return the sentence about who takes over; once said, it only says that the message was added."""
+        if context.handed_over:
+            return self.say("handoff_added", context)[0]
+        if self._desk.is_open(context.now):
+            return self.say("handoff_open", context)[0]
+        opening = self._desk.next_opening(context.now)
+        words = f"{opening:%A} {opening.hour}:{opening.minute:02d}" if opening else "–"
+        return self.say("handoff_closed", context, {"opening": words})[0]
+
+    def _look_up(self, name: str, arguments: Mapping[str, str]) -> dict[str, str]:
+        try:
+            result = self._tools[name].invoke(dict(arguments))
+            found = {str(key): str(value) for key, value in result.items()}
+        except Exception as error:  # a desk's own code: whatever it raises, the turn fails honestly
+            raise LookUpFailed(f"tool {name!r} failed: {type(error).__name__}: {error}") from error
+        if "outcome" not in found:
+            raise LookUpFailed(f"tool {name!r} returned no outcome")
+        return {**arguments, **found}
+
+    def _word(
+        self, name: str, wordings: Sequence[str], context: Context, values: Mapping[str, str]
+    ) -> tuple[str, str]:
+        """Return a wording with its places filled, and its id.
+
+        Of the wordings whose places can all be filled, the most personal ones come first; among equals the next one
+        after the last that this session has seen, so that no sentence is said twice in a row.
+        """
+        settings = self._desk.settings
+        known = {"bot_name": settings.bot_name, "desk": settings.name}
+        known |= {fact: remembered.value for fact, remembered in context.facts.items()}
+        known |= {key: value for key, value in values.items() if value}
+        places = [placeholders(wording) for wording in wordings]
+        possible = [number for number in range(len(wordings)) if places[number] <= set(known)]
+        possible.sort(key=lambda number: -len(places[number]))
+        if not possible:
+            raise LookUpFailed(f"no wording of {name!r} can be filled with {sorted(known)}")
+        used = [turn.decision.get("wording", "") for turn in context.buffer]
+        fresh = [number for number in possible if f"{name}#{number}" not in used] or possible
+        if used and fresh is possible:
+            last = next(use for use in reversed(used) if use in {f"{name}#{number}" for number in possible})
+            fresh = [number for number in possible if f"{name}#{number}" != last] or possible
+        number = fresh[0]
+        return fill(wordings[number], known), f"{name}#{number}"

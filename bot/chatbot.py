@@ -1,0 +1,330 @@
+"""Chatbot: the only file that knows the order of a turn; a LangChain Runnable."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import run_in_executor
+
+from bot.answers import Answers, Rendered
+from bot.desk import Desk
+from bot.desk_reader import read_desk
+from bot.generation import Generation, GenerationFailed, make_chat_model
+from bot.locks import SessionLocks
+from bot.message import clean, has_words, understand
+from bot.models import Models, load
+from bot.policy import decide
+from bot.recaps import Recaps
+from bot.settings import Settings, read_settings
+from bot.turn import Forget, Reply, Source, Understood
+from memory import ConversationMemory, Store, Turn
+from memory.conversation import Budgets, Context, WrongCustomer
+from memory.erasure import forget_customer
+from memory.summary import Digest
+
+_LOG = logging.getLogger(__name__)
+_PIECE = re.compile(r"\S+\s*")
+_ID = re.compile(r"[\w.:@+-]{1,128}")
+
+ChatInput = str | Mapping[str, str]
+
+
+@dataclass
+class _Turn:
+    """What one turn gathers on its way."""
+
+    text: str
+    context: Context
+    query: Any
+    understood: Understood
+    rendered: Rendered
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+class Chatbot(Runnable[ChatInput, Reply]):
+    """A bot for one desk: understands a message, remembers, decides, answers, and keeps the turn.
+
+    Safe to use from several threads. As a Runnable it takes a text, or a mapping with `text`, `session_id` and
+    `customer_id`; the ids may also be given as keyword arguments or under `configurable` in the config.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        models: Models,
+        store: Store,
+        settings: Settings,
+        chat_model: BaseChatModel | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+    ) -> None:
+        limits = desk.settings.memory
+        self.desk = desk
+        self.models = models
+        self.settings = settings
+        self.clock = clock
+        self.memory = ConversationMemory(
+            store,
+            models.encoder,
+            list(desk.facts.values()),
+            Budgets(limits.buffer_tokens, limits.buffer_turns, limits.recalled_turns),
+        )
+        self.recaps = Recaps(desk, self.memory)
+        tools = desk.make_tools(settings.home / "desks" / desk.name, clock().date())
+        self._answers = Answers(desk, tools, self.recaps)
+        self._generation = Generation(chat_model, desk, settings.chat_timeout_s) if chat_model else None
+        self._locks = SessionLocks()
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="rapport-summary")
+
+    @classmethod
+    def open(
+        cls,
+        desk: Path | str | None = None,
+        home: Path | str | None = None,
+        *,
+        settings: Settings | None = None,
+        chat_model: BaseChatModel | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+    ) -> Chatbot:
+        """Open a desk whose models have been prepared; what is not given comes from the settings.
+
+        Raises:
+            RapportError: a setting or the desk is wrong (`DeskError`).
+            ModelError: a model is missing, incomplete or altered.
+            StoreError: the database cannot be used.
+        """
+        settings = settings or read_settings(desk=desk, home=home)
+        read = read_desk(settings.desk)
+        models = load(read, settings.home)
+        return cls(read, models, Store(settings.database), settings, chat_model or make_chat_model(settings), clock)
+
+    def close(self) -> None:
+        """Finish summaries under way and close the database."""
+        self._background.shutdown(wait=True)
+        self.memory.store.close()
+
+    def respond(self, text: str, session_id: str = "", customer_id: str = "") -> Reply:
+        """Return the reply to a message, once the turn is on disk.
+
+        Without a session id a new session begins; without a customer id the session is its own customer.
+
+        Raises:
+            ValueError: an id is longer than 128 characters or holds others than letters, digits and `_.:@+-`.
+            WrongCustomer: the session belongs to another customer.
+        """
+        *_, last = _sums(self._turn(text, session_id, customer_id))
+        return last
+
+    def greet(self, session_id: str = "", customer_id: str = "") -> Reply:
+        """Return what to say before the first message: a welcome, or a welcome back; it is not kept.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        session_id, customer_id = _ids(session_id, customer_id)
+        context = self._load("", session_id, customer_id)
+        past = self.recaps.last_session(context)
+        name = "greeting_returning" if past.outcome == "found" or context.facts else "greeting"
+        text, _ = self._answers.say(name, context, {"memory": past.values.get("memory", " ")})
+        starters = tuple(self.desk.answers[intent].title for intent in self.desk.settings.starters)
+        return Reply(
+            " ".join(text.split()), "greeting", sources=past.sources, suggestions=starters, session_id=session_id
+        )
+
+    def invoke(self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any) -> Reply:
+        """Do what `respond` does, as a Runnable."""
+        return self._call_with_config(lambda given: self.respond(*_arguments(given, config, kwargs)), input, config)
+
+    def stream(self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Reply]:
+        """Yield the reply piece by piece; the sum of the pieces is the reply that `respond` gives."""
+        return self._turn(*_arguments(input, config, kwargs))
+
+    async def astream(
+        self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[Reply]:
+        """Yield what `stream` yields, without blocking the event loop."""
+        pieces = self.stream(input, config, **kwargs)
+        while (piece := await run_in_executor(config, next, pieces, None)) is not None:
+            yield piece
+
+    def _turn(self, text: str, session_id: str, customer_id: str) -> Iterator[Reply]:
+        """Yield one turn: with a chat model as it is written, else at once after it has been kept."""
+        session_id, customer_id = _ids(session_id, customer_id)
+        started = time.perf_counter()
+        try:
+            with self._locks.hold(session_id):
+                turn = self._decide(text, session_id, customer_id)
+                written = yield from self._write(turn)
+                reply = self._keep(turn, written, started)
+        except WrongCustomer:
+            raise
+        except Exception:  # the edge of a turn: whatever failed, nothing of it is kept and the customer is told so
+            _LOG.exception("A turn of session %s failed and was not kept.", session_id)
+            yield Reply(self.desk.replies["failed"][0], "failed", session_id=session_id, replaces=True)
+            return
+        if not written:
+            yield from (Reply(piece) for piece in _PIECE.findall(reply.text))
+        yield replace(reply, text="")
+
+    def _decide(self, raw: str, session_id: str, customer_id: str) -> _Turn:
+        """Return the turn up to its deterministic reply."""
+        watch = _Stopwatch()
+        text = clean(raw)
+        limit = self.settings.max_message_chars
+        kept = text if len(text) <= limit else text[:limit] + "…"
+        query = self.models.encoder.encode([kept])[0]
+        watch.lap("encode")
+        context = self.memory.load(session_id, customer_id, kept, query, self.clock())
+        watch.lap("memory")
+        refusal = "empty" if not text else "too_long" if len(text) > limit else "" if has_words(text) else "not_text"
+        if refusal:
+            values = {"length": f"{len(text):,}", "limit": f"{limit:,}"}
+            words, wording = self._answers.say(refusal, context, values)
+            rendered = Rendered(words, refusal, wording=wording, state="open")
+            return _Turn(kept, context, query, Understood((("", 0.0),), in_scope=False), rendered, watch.laps)
+        understood = understand(self.desk, self.models.classifier, text, context)
+        watch.lap("understand")
+        candidates = self.models.knowledge.search(text, query)
+        watch.lap("search")
+        action = decide(self.desk, self.models.thresholds, understood, context, candidates)
+        if isinstance(action, Forget) and action.confirmed:
+            forget_customer(self.memory, customer_id)
+            blank = {"buffer": (), "digest": Digest(), "prose": "", "recalled": (), "facts": {}}
+            context = replace(context, is_new=True, handed_over=False, number=0, **blank)
+        rendered = self._answers.render(action, context, candidates, text)
+        watch.lap("decide")
+        return _Turn(kept, context, query, understood, rendered, watch.laps)
+
+    def _write(self, turn: _Turn) -> Iterator[Reply]:
+        """Yield the chat model's pieces and return its text; nothing where there is none or where it fails."""
+        if self._generation is None or not turn.rendered.rewritable:
+            return ""
+        watch = _Stopwatch()
+        pieces: list[str] = []
+        try:
+            for piece in self._generation.stream(turn.context, turn.text, turn.rendered.text):
+                pieces.append(piece)
+                yield Reply(piece)
+        except GenerationFailed as error:
+            _LOG.warning("The chat model failed (%s); the desk's own words are used.", error)
+            pieces.clear()
+            yield Reply("", replaces=True)
+        watch.lap("generate")
+        turn.timings |= watch.laps
+        return "".join(pieces).strip()
+
+    def _keep(self, turn: _Turn, written: str, started: float) -> Reply:
+        """Store the turn in one transaction and return its reply."""
+        watch = _Stopwatch()
+        rendered, context, understood = turn.rendered, turn.context, turn.understood
+        text = written or rendered.text
+        handed_over = context.handed_over or rendered.hand_off
+        decision = {
+            "action": rendered.action,
+            "intent": rendered.intent,
+            "intents": [[intent, round(confidence, 4)] for intent, confidence in understood.intents[:3]],
+            "in_scope": understood.in_scope,
+            "facts": dict(understood.facts),
+            "sources": [asdict(source) for source in self._sources(turn, written)],
+            "suggestions": list(rendered.suggestions),
+            "pending": dict(rendered.pending),
+            "topic": rendered.topic,
+            "state": rendered.state,
+            "promise": rendered.promise,
+            "failure": rendered.failure,
+            "wording": rendered.wording,
+            "written_by": "chat_model" if written else "desk",
+        }
+        if rendered.hand_off:
+            draft = Turn(0, context.session_id, context.number + 1, context.now, turn.text, text, decision)
+            decision["handoff_summary"] = self.recaps.handoff_summary(context, draft)
+        turn_id = self.memory.save(
+            context, turn.text, text, decision, facts=understood.facts, query=turn.query, handed_over=handed_over
+        )
+        watch.lap("save")
+        if self._generation is not None:
+            summarise, ids = self.memory.summarise, (context.session_id, context.customer_id)
+            self._background.submit(summarise, *ids, self._generation.summarise)
+        timings = {**turn.timings, **watch.laps, "total": (time.perf_counter() - started) * 1000}
+        return Reply(
+            text=text,
+            action=rendered.action,
+            intent=rendered.intent or understood.intent,
+            confidence=understood.confidence,
+            sources=tuple(self._sources(turn, written)),
+            suggestions=rendered.suggestions,
+            session_id=context.session_id,
+            turn_id=turn_id,
+            handed_over=handed_over,
+            timings={stage: round(spent, 2) for stage, spent in timings.items()},
+        )
+
+    def _sources(self, turn: _Turn, written: str) -> list[Any]:
+        """Return where a reply came from; a chat model was also shown the recalled turns."""
+        sources = list(turn.rendered.sources)
+        if written:
+            sources += [
+                Source("turn", str(hit.turn.id), hit.turn.text[:80], hit.turn.at.isoformat())
+                for hit in turn.context.recalled
+            ]
+        return sources
+
+    def _load(self, text: str, session_id: str, customer_id: str) -> Context:
+        query = self.models.encoder.encode([text])[0]
+        return self.memory.load(session_id, customer_id, text, query, self.clock())
+
+
+class _Stopwatch:
+    """Notes how many milliseconds each stage took."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.laps[stage] = (now - self._last) * 1000
+        self._last = now
+
+
+def _sums(pieces: Iterator[Reply]) -> Iterator[Reply]:
+    """Yield the running sum of a stream of replies; the last one is the whole reply."""
+    total = Reply("")
+    for piece in pieces:
+        total = total + piece
+        yield total
+
+
+def _ids(session_id: str, customer_id: str) -> tuple[str, str]:
+    session_id = session_id or uuid.uuid4().hex
+    customer_id = customer_id or f"session:{session_id}"[:128]
+    for name, value in (("session id", session_id), ("customer id", customer_id)):
+        if not _ID.fullmatch(value):
+            raise ValueError(f"the {name} {value[:140]!r} must be 1 to 128 letters, digits or _ . : @ + -")
+    return session_id, customer_id
+
+
+def _arguments(given: ChatInput, config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return text, session id and customer id of a Runnable's call.
+
+    Raises:
+        TypeError: the input is neither a text nor a mapping with a text.
+    """
+    fields: dict[str, Any] = {**((config or {}).get("configurable") or {}), **kwargs}
+    if isinstance(given, Mapping):
+        fields = {**fields, **given}
+    elif isinstance(given, str):
+        fields["text"] = given
+    if not isinstance(fields.get("text"), str):
+        raise TypeError(f"a message is a text, or a mapping with a text under `text`, not {type(given).__name__}")
+    return fields["text"], str(fields.get("session_id") or ""), str(fields.get("customer_id") or "")

@@ -1,0 +1,111 @@
+"""prompt | chat model | parser: replies and summaries in a chat model's words, only when one is set."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
+
+from bot.desk import Desk, fill
+from bot.problems import RapportError
+from bot.settings import Settings
+from memory import Context, Turn
+
+_REPLY = "<memory>\n{memory}\n</memory>\n<sources>\n{approved}\n</sources>\n<message>\n{text}\n</message>"
+_SUMMARY = "<summary>\n{summary}\n</summary>\n<conversation>\n{conversation}\n</conversation>"
+
+
+class GenerationFailed(Exception):
+    """The chat model failed, took too long or said nothing."""
+
+
+def make_chat_model(settings: Settings) -> BaseChatModel | None:
+    """Return the chat model that the settings name, or None when there is none.
+
+    Raises:
+        RapportError: the name is not one that `init_chat_model` knows, or its package is not installed.
+    """
+    if not settings.chat_model:
+        return None
+    from langchain.chat_models import init_chat_model
+
+    given = {"base_url": settings.chat_base_url, "api_key": settings.chat_api_key.get_secret_value()}
+    options = {name: value for name, value in given.items() if value}
+    try:
+        model: BaseChatModel = init_chat_model(
+            settings.chat_model, timeout=settings.chat_timeout_s, max_retries=0, temperature=0, **options
+        )
+    except Exception as error:  # every provider's package raises its own
+        raise RapportError(f"RAPPORT_CHAT_MODEL={settings.chat_model} cannot be used: {error}") from error
+    return model
+
+
+class Generation:
+    """Writes replies from what memory holds and what the desk approves."""
+
+    def __init__(self, model: BaseChatModel, desk: Desk, timeout_s: float) -> None:
+        names = {"bot_name": desk.settings.bot_name, "desk": desk.settings.name}
+        self._timeout_s = timeout_s
+        self._rules = fill(desk.replies["system_prompt"][0], names)
+        self._summary_rules = desk.replies["summary_prompt"][0]
+        reply = ChatPromptTemplate.from_messages(
+            [("system", "{rules}"), MessagesPlaceholder("buffer"), ("human", _REPLY)]
+        )
+        summary = ChatPromptTemplate.from_messages([("system", "{rules}"), ("human", _SUMMARY)])
+        self._reply_chain = reply | model | StrOutputParser()
+        self._summary_chain = summary | model | StrOutputParser()
+
+    def stream(self, context: Context, text: str, approved: str) -> Iterator[str]:
+        """Yield the reply piece by piece; `approved` is the deterministic reply, which holds all it may say.
+
+        Raises:
+            GenerationFailed: the model failed, took too long or said nothing.
+        """
+        values = {
+            "rules": self._rules,
+            "buffer": context.messages(),
+            "memory": _quote(_remembered(context)),
+            "approved": _quote(approved),
+            "text": _quote(text),
+        }
+        deadline = time.monotonic() + self._timeout_s
+        said = False
+        try:
+            for piece in self._reply_chain.stream(values):
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"no complete reply within {self._timeout_s:g} s")
+                if piece:
+                    said = said or bool(piece.strip())
+                    yield piece
+        except GeneratorExit:
+            raise
+        except Exception as error:  # every provider's client raises its own
+            raise GenerationFailed(f"{type(error).__name__}: {error}") from error
+        if not said:
+            raise GenerationFailed("the chat model returned an empty reply")
+
+    def summarise(self, summary: str, turns: Sequence[Turn]) -> str:
+        """Return a summary of the earlier summary and further turns."""
+        lines = [f"[{turn.at:%d %B %Y}] Customer: {turn.text}\nBot: {turn.reply}" for turn in turns]
+        values = {"rules": self._summary_rules, "summary": _quote(summary), "conversation": _quote("\n".join(lines))}
+        return self._summary_chain.invoke(values)
+
+
+def _remembered(context: Context) -> str:
+    """Return facts, summary and recalled turns as lines with their dates."""
+    lines = [f"{fact.name}: {fact.value} (said on {fact.said_at:%d %B %Y})" for fact in context.facts.values()]
+    if context.prose:
+        lines.append(f"Earlier in this conversation: {context.prose}")
+    else:
+        lines += [f"Earlier in this conversation: {topic} ({state})" for topic, state in context.digest.topics]
+    for hit in context.recalled:
+        lines.append(f"On {hit.turn.at:%d %B %Y} the customer wrote: {hit.turn.text}\nThe reply was: {hit.turn.reply}")
+    return "\n".join(lines) or "nothing"
+
+
+def _quote(text: str) -> str:
+    """Return text that cannot close the tag it stands in."""
+    return text.replace("<", "‹").replace(">", "›")

@@ -1,0 +1,57 @@
+"""A customer's message at the boundary: cleaned, measured, and understood."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import numpy as np
+
+from bot.desk import Desk
+from bot.turn import Understood
+from finetune import IntentClassifier
+from memory import Context
+from memory.facts import find_facts
+
+_KEPT_CONTROLS = "\n\t"
+# Marks that turn the reading direction of the text around them: they could make a page show something else than is there.
+_DIRECTION_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def clean(text: str) -> str:
+    """Return a message without control characters, lone surrogates and direction overrides, in NFC form."""
+    kept = (
+        char
+        for char in text
+        if char in _KEPT_CONTROLS or (unicodedata.category(char) not in ("Cc", "Cs") and char not in _DIRECTION_OVERRIDES)
+    )
+    return unicodedata.normalize("NFC", "".join(kept)).strip()
+
+
+def has_words(text: str) -> bool:
+    """Return whether there is a letter or a digit of any script in a message."""
+    return any(char.isalnum() for char in text)
+
+
+def understand(desk: Desk, classifier: IntentClassifier, text: str, context: Context) -> Understood:
+    """Return what a message says; one that repeats a button's label means what the button means.
+
+    Raises:
+        TimeoutError: a pattern of the desk takes too long.
+    """
+    asked = context.pending.get("fact")
+    facts = find_facts(list(desk.facts.values()), text, asked)
+    intent = _button(desk, text, context)
+    if intent is not None:
+        return Understood(((intent, 1.0),), in_scope=True, facts=facts)
+    probabilities, scores = classifier.assess([text])
+    order = np.argsort(-probabilities[0], kind="stable")[:5]
+    intents = tuple((classifier.classes_[place], float(probabilities[0][place])) for place in order)
+    return Understood(intents, bool(scores[0] >= classifier.in_scope_threshold), facts)
+
+
+def _button(desk: Desk, text: str, context: Context) -> str | None:
+    label = text.casefold()
+    for name, meaning in (("yes_button", "yes"), ("no_button", "no")):
+        if context.pending and label == desk.replies[name][0].casefold():
+            return next((intent for intent, answer in desk.answers.items() if answer.means == meaning), None)
+    return desk.titles.get(label)

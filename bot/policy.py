@@ -1,0 +1,146 @@
+"""decide(): from what is known to what the bot does; a pure function, the only place where that is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bot.desk import Desk
+from bot.turn import Action, Answer, Ask, Clarify, Confirm, Forget, Quote, Say, Understood
+from memory import Context
+from retrieval import Candidate
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Solved on held-out messages when the desk's models were made.
+
+    `answer` is the confidence from which an intent is answered, `passage` the cosine similarity from which a help page
+    is quoted.
+    """
+
+    answer: float
+    passage: float
+
+
+def decide(
+    desk: Desk, thresholds: Thresholds, understood: Understood, context: Context, candidates: Sequence[Candidate]
+) -> Action:
+    """Return what to do about a message.
+
+    In order: what the bot has just asked for; a confident intent; a help page that fits; a choice between close
+    intents; and at last the admission that it was not understood, which after a few times becomes a handoff.
+    """
+    return (
+        _settle_pending(desk, understood, context)
+        or _confident(desk, thresholds, understood, context)
+        or _bare_facts(desk, understood, context)
+        or _next_best(desk, thresholds, understood, context, candidates)
+    )
+
+
+def act(desk: Desk, intent: str, context: Context, facts: Mapping[str, str]) -> Action:
+    """Return how to serve an intent, given the facts of this message.
+
+    A needed fact counts as known when it is in the message or was said in this session; one from an earlier session is
+    confirmed first, and one that is not known is asked for.
+    """
+    answer = desk.answers[intent]
+    if answer.forget:
+        return Forget(intent, confirmed=False)
+    known = dict(facts)
+    for need in answer.needs:
+        if need in known:
+            continue
+        remembered = context.facts.get(need)
+        if remembered is None:
+            return Ask(intent, need)
+        if remembered.session_id != context.session_id:
+            return Confirm(intent, need)
+        known[need] = remembered.value
+    return Answer(intent, known)
+
+
+def _settle_pending(desk: Desk, understood: Understood, context: Context) -> Action | None:
+    """Return what an answer to the bot's own question leads to, or None when the message is about something else."""
+    pending = context.pending
+    kind, intent, fact = pending.get("kind"), pending.get("intent", ""), pending.get("fact", "")
+    if not kind or (kind != "clarify" and intent not in desk.answers):
+        return None
+    means = desk.answers[understood.intent].means
+    if kind in ("ask", "confirm") and fact in understood.facts:
+        return act(desk, intent, context, understood.facts)
+    if kind == "confirm":
+        if means == "yes" and fact in context.facts:
+            return act(desk, intent, context, {fact: context.facts[fact].value})
+        return Ask(intent, fact) if means == "no" else None
+    if kind == "forget":
+        if means == "yes":
+            return Forget(intent, confirmed=True)
+        return Say("forget_kept") if means == "no" else None
+    if kind == "clarify":
+        offered = [name for name, _ in understood.intents[:4] if name in pending.get("intents", ())]
+        return act(desk, offered[0], context, understood.facts) if offered and means is None else None
+    return None
+
+
+def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, context: Context) -> Action | None:
+    if not understood.in_scope or understood.confidence < thresholds.answer:
+        return None
+    if desk.answers[understood.intent].means == "information" and understood.facts:
+        return None
+    return act(desk, understood.intent, context, understood.facts)
+
+
+def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action | None:
+    """Return what facts alone lead to: the last question again with the corrected fact, or a note that they are kept."""
+    informs = desk.answers[understood.intent].means == "information"
+    if not understood.facts or not (informs or understood.confidence < 0.5):
+        return None
+    last = context.last.decision.get("intent") if context.last else None
+    if last in desk.answers and set(desk.answers[last].needs) & set(understood.facts):
+        return act(desk, str(last), context, understood.facts)
+    return Say("fact_noted", facts=understood.facts) if informs else None
+
+
+def _next_best(
+    desk: Desk,
+    thresholds: Thresholds,
+    understood: Understood,
+    context: Context,
+    candidates: Sequence[Candidate],
+) -> Action:
+    best = max(range(len(candidates)), key=lambda place: candidates[place].similarity, default=None)
+    fits = best is not None and candidates[best].similarity >= thresholds.passage
+    if understood.in_scope:
+        close = _close_intents(desk, understood)
+        if close:
+            return Clarify(close)
+    if fits and best is not None:
+        return Quote(best)
+    if context.handed_over:
+        return Say("noted")
+    if not understood.in_scope:
+        return Say("out_of_scope")
+    if context.pending.get("kind") == "ask" and not _failed_before(context, 1):
+        return Ask(context.pending["intent"], context.pending["fact"])
+    if _failed_before(context, desk.settings.policy.hand_over_after - 1):
+        return Say("handed_over_after_failures", failure=True, hand_off=True)
+    return Say("not_understood", failure=True)
+
+
+def _close_intents(desk: Desk, understood: Understood) -> tuple[str, ...]:
+    """Return the two or three intents worth offering: together likely, none of them mere conversation."""
+    offered: list[str] = []
+    covered = 0.0
+    for intent, confidence in understood.intents[:3]:
+        if confidence >= 0.1 and desk.answers[intent].means is None:
+            offered.append(intent)
+            covered += confidence
+    return tuple(offered) if covered >= 0.5 else ()
+
+
+def _failed_before(context: Context, times: int) -> bool:
+    """Return whether each of the last `times` turns was a failure."""
+    recent = context.buffer[-times:] if times else ()
+    return len(recent) == times and all(turn.decision.get("failure") for turn in recent)

@@ -1,0 +1,147 @@
+"""What memory says when the customer asks it: everything known, last time, one detail, promises, an earlier topic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from bot.desk import Desk, fill
+from bot.turn import Source
+from memory import Context, ConversationMemory, Turn
+from memory.history import Session, session_digest, sessions
+from memory.store import from_text, to_text
+from memory.summary import Digest
+
+_MOST_SESSIONS = 8
+_QUOTED = 280  # characters of a past message or reply that are quoted back
+
+
+@dataclass(frozen=True)
+class Recap:
+    """What memory holds: `outcome` is `found` or `nothing`, `values` fill the desk's wording."""
+
+    outcome: str
+    values: dict[str, str] = field(default_factory=dict)
+    sources: tuple[Source, ...] = ()
+
+
+class Recaps:
+    """Answers questions about memory from the rows, in the desk's words."""
+
+    def __init__(self, desk: Desk, memory: ConversationMemory) -> None:
+        self._desk = desk
+        self._memory = memory
+
+    def find(self, kind: str, context: Context, text: str) -> Recap:
+        """Return what memory holds for one of the recaps that `answers.yaml` names."""
+        if kind == "everything":
+            return self._everything(context)
+        if kind == "last_session":
+            return self.last_session(context)
+        if kind == "promises":
+            return self._promises(context)
+        return self._topic(context) if kind == "topic" else self._detail(context, text)
+
+    def day(self, moment: datetime) -> str:
+        """Return a date as people say it: `3 May 2026`."""
+        local = moment.astimezone(ZoneInfo(self._desk.settings.timezone))
+        return f"{local.day} {local:%B %Y}"
+
+    def last_session(self, context: Context) -> Recap:
+        """Return what the last earlier conversation was about."""
+        for session in sessions(self._memory.store, context.customer_id, _MOST_SESSIONS, before=context.session_id):
+            digest = session_digest(self._memory.store, session.id)
+            if not digest.topics:
+                continue
+            memory = self._line("asked_about", topics=self._topics(digest))
+            unsettled = [topic for topic, state in digest.topics if state != "answered"]
+            if unsettled:
+                memory += " " + self._line("still_open", topics=self._line("topic_joint").join(unsettled))
+            source = Source("turn", str(digest.last), self._topics(digest), to_text(session.last_at))
+            return Recap("found", {"date": self.day(session.last_at), "memory": memory}, (source,))
+        return _NOTHING
+
+    def handoff_summary(self, context: Context, turn: Turn) -> str:
+        """Return what a colleague who takes over should know, the present turn included."""
+        digest = context.digest.fold_all([one for one in context.buffer if one.number > context.digest.covers])
+        digest = digest.fold(turn)
+        facts = [f"{self._desk.facts[name].label} {fact.value}" for name, fact in context.facts.items()]
+        unsettled = [topic for topic, state in digest.topics if state != "answered"]
+        parts = {
+            "summary_topics": ("topics", ", ".join(topic for topic, _ in digest.topics)),
+            "summary_open": ("topics", ", ".join(unsettled)),
+            "summary_facts": ("facts", ", ".join(facts)),
+            "summary_promises": ("promises", "; ".join(promise for _, promise in digest.promises)),
+            "summary_last": ("text", turn.text[:_QUOTED]),
+        }
+        return "\n".join(self._line(name, **{key: value}) for name, (key, value) in parts.items() if value)
+
+    def _everything(self, context: Context) -> Recap:
+        lines, sources = [], []
+        for name, fact in context.facts.items():
+            label, date = self._desk.facts[name].label, self.day(fact.said_at)
+            lines.append(self._line("fact_line", label=label, value=fact.value, date=date))
+            sources.append(Source("fact", name, f"{label}: {fact.value}", to_text(fact.said_at)))
+        for session, digest in self._digests(context):
+            if digest.topics:
+                date = self.day(session.started_at)
+                lines.append(self._line("session_line", date=date, topics=self._topics(digest)))
+                sources.append(Source("turn", str(digest.last), self._topics(digest), to_text(session.started_at)))
+        return Recap("found", {"memory": "\n".join(f"- {line}" for line in lines)}, tuple(sources)) if lines else _NOTHING
+
+    def _promises(self, context: Context) -> Recap:
+        promised = [
+            (at, promise, str(digest.last)) for _, digest in self._digests(context) for at, promise in digest.promises
+        ]
+        if not promised:
+            return _NOTHING
+        newest = sorted(promised, reverse=True)
+        lines = [
+            self._line("promised_line", date=self.day(from_text(at)), promise=promise) for at, promise, _ in newest
+        ]
+        sources = tuple(Source("turn", turn_id, promise, at) for at, promise, turn_id in newest)
+        return Recap("found", {"memory": "\n".join(f"- {line}" for line in lines)}, sources)
+
+    def _detail(self, context: Context, text: str) -> Recap:
+        """Return the fact that the customer names, or the newest one where they name none."""
+        lower = text.lower()
+        named = [
+            (len(word), name) for name, spec in self._desk.facts.items() for word in spec.words if word in lower
+        ]
+        newest = max(context.facts.values(), key=lambda fact: fact.said_at, default=None)
+        name = max(named)[1] if named else newest.name if newest else next(iter(self._desk.facts), "")
+        label = self._desk.facts[name].label if name else ""
+        fact = context.facts.get(name)
+        if fact is None:
+            return Recap("nothing", {"label": label})
+        source = Source("fact", name, f"{label}: {fact.value}", to_text(fact.said_at))
+        return Recap("found", {"label": label, "value": fact.value, "date": self.day(fact.said_at)}, (source,))
+
+    def _topic(self, context: Context) -> Recap:
+        """Return the best recalled turn that was about something, from this session's buffer or from long ago."""
+        recalled = [hit.turn for hit in context.recalled]
+        about = [turn for turn in recalled if turn.decision.get("topic")]
+        if not about:
+            return _NOTHING
+        turn = about[0]
+        values = {"date": self.day(turn.at), "question": _shorten(turn.text), "reply": _shorten(turn.reply)}
+        return Recap("found", values, (Source("turn", str(turn.id), turn.text[:80], to_text(turn.at)),))
+
+    def _digests(self, context: Context) -> list[tuple[Session, Digest]]:
+        found = sessions(self._memory.store, context.customer_id, _MOST_SESSIONS)
+        return [(session, session_digest(self._memory.store, session.id)) for session in found]
+
+    def _topics(self, digest: Digest) -> str:
+        return self._line("topic_joint").join(topic for topic, _ in digest.topics)
+
+    def _line(self, name: str, **values: str) -> str:
+        return fill(self._desk.replies[name][0], values)
+
+
+_NOTHING = Recap("nothing")
+
+
+def _shorten(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _QUOTED else flat[: _QUOTED - 1].rsplit(" ", 1)[0] + "…"

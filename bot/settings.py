@@ -1,0 +1,60 @@
+"""All settings of a running bot: environment variables `RAPPORT_*`, over an optional `rapport.toml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from bot.desk import BUNDLED
+from bot.problems import RapportError
+
+
+class Settings(BaseSettings):
+    """Read once, validated, passed in."""
+
+    model_config = SettingsConfigDict(env_prefix="RAPPORT_", toml_file="rapport.toml", extra="forbid", frozen=True)
+
+    home: Path = Field(Path.home() / ".rapport", description="Where all state is kept: database, models, secrets.")
+    desk: Path = Field(BUNDLED, description="The desk folder. The bundled desk if not set.")
+    database_url: str = Field("", description="A database other than SQLite in the home folder.")
+    host: str = Field("127.0.0.1", description="The address to serve on.")
+    port: int = Field(7860, ge=1, le=65535, description="The port to serve on.")
+    max_message_chars: int = Field(4000, ge=100, le=100_000, description="Longer messages are not read.")
+    chat_model: str = Field("", description="A chat model as `init_chat_model` names it, e.g. openai:gpt-5-mini.")
+    chat_base_url: str = Field("", description="The address of an OpenAI-compatible server.")
+    chat_api_key: SecretStr = Field(SecretStr(""), description="The chat model's key.")
+    chat_timeout_s: float = Field(20, gt=0, description="Seconds after which the bot answers without the chat model.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take constructor arguments first, then the environment, then `rapport.toml`."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def database(self) -> str:
+        """The database's URL."""
+        return self.database_url or f"sqlite:///{self.home.expanduser().resolve() / 'rapport.sqlite'}"
+
+
+def read_settings(**given: object) -> Settings:
+    """Return the settings; values that are given and not None come first.
+
+    Raises:
+        RapportError: a setting has a value it cannot have.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = [f"RAPPORT_{str(one['loc'][0]).upper()}: {one['msg']} (got {one['input']!r})" for one in error.errors()]
+        raise RapportError("A setting is wrong. " + "; ".join(lines)) from None
+    except ValueError as error:
+        raise RapportError(f"rapport.toml cannot be read: {error}") from None

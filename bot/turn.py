@@ -1,0 +1,138 @@
+"""The values that travel through a turn: what was understood, what was decided, what was replied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from langchain_core.messages import AIMessageChunk
+
+SourceKind = Literal["answer", "article", "tool", "turn", "fact"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a reply came from: an approved answer, a help article, a look-up, a past turn or a remembered fact.
+
+    `id` names it within its kind; `at` is the time of a past turn or fact (ISO 8601), empty otherwise.
+    """
+
+    kind: SourceKind
+    id: str
+    title: str
+    at: str = ""
+
+
+@dataclass(frozen=True)
+class Understood:
+    """What a message says: `intents` with calibrated confidence, most likely first; `facts` name to value."""
+
+    intents: tuple[tuple[str, float], ...]
+    in_scope: bool
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def intent(self) -> str:
+        """The most likely intent."""
+        return self.intents[0][0]
+
+    @property
+    def confidence(self) -> float:
+        """The confidence in the most likely intent, 0 to 1."""
+        return self.intents[0][1]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Say the approved answer of an intent, looking things up first where it calls a tool."""
+
+    intent: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Ask for a fact that an intent's answer needs."""
+
+    intent: str
+    fact: str
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """Ask whether a fact from an earlier conversation is meant."""
+
+    intent: str
+    fact: str
+
+
+@dataclass(frozen=True)
+class Clarify:
+    """Offer intents that are equally likely as buttons."""
+
+    intents: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Quote:
+    """Quote a help-centre passage, by its place among the candidates."""
+
+    candidate: int
+
+
+@dataclass(frozen=True)
+class Forget:
+    """Ask whether everything should be forgotten, or, once confirmed, forget it."""
+
+    intent: str
+    confirmed: bool
+
+
+@dataclass(frozen=True)
+class Say:
+    """Say one of the bot's own sentences; `failure` counts towards handing over."""
+
+    reply: str
+    failure: bool = False
+    hand_off: bool = False
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+Action = Answer | Ask | Confirm | Clarify | Quote | Forget | Say
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the customer gets, and why.
+
+    `action` names what the bot did (`answer`, `look_up`, `ask`, `confirm`, `clarify`, `quote`, `recap`, `forget`,
+    `handoff`, or the name of the bot's own sentence). `suggestions` are button labels; `timings` are milliseconds by
+    stage. Replies of one stream add up: the sum of its chunks is the reply that `respond` gives. A chunk that
+    `replaces` takes the place of the text before it.
+    """
+
+    text: str
+    action: str = ""
+    intent: str = ""
+    confidence: float = 0.0
+    sources: tuple[Source, ...] = ()
+    suggestions: tuple[str, ...] = ()
+    session_id: str = ""
+    turn_id: int = 0
+    handed_over: bool = False
+    timings: Mapping[str, float] = field(default_factory=dict)
+    replaces: bool = False
+
+    def __add__(self, other: Reply) -> Reply:
+        text = other.text if other.replaces else self.text + other.text
+        return replace(other if other.action else self, text=text, replaces=self.replaces or other.replaces)
+
+    def to_message(self) -> AIMessageChunk:
+        """Return the reply as a LangChain message."""
+        return AIMessageChunk(self.text)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the reply as plain values, ready for JSON."""
+        values = {name: value for name, value in vars(self).items() if name != "replaces"}
+        return {**values, "sources": [vars(source) for source in self.sources], "timings": dict(self.timings)}

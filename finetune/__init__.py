@@ -1,0 +1,5 @@
+"""Teaching BERT: from labelled messages to the classifier that serving loads."""
+
+from finetune.intent import IntentClassifier
+
+__all__ = ["IntentClassifier"]
