@@ -100,14 +100,13 @@ class Answers:
         text, wording = self._word(name, answer.outcomes[outcome] if outcome else answer.text, context, values)
         sources += self._backing(action, context, wording)
         kind = "handoff" if hand_off else "look_up" if answer.tool else "recap" if answer.recap else "answer"
-        is_topic = bool(answer.article or answer.tool or hand_off) and not answer.recap and not answer.means
         return Rendered(
             text,
             kind,
             action.intent,
             tuple(sources),
             tuple(self._desk.answers[other].title for other in answer.suggestions),
-            topic=answer.title if is_topic else "",
+            topic=answer.title if answer.topic else "",
             state="handed_over" if hand_off else "answered",
             promise=fill(answer.promise, values) if hand_off and answer.promise else "",
             hand_off=hand_off,

@@ -60,7 +60,10 @@ class DeskFile(_File):
 
 
 class Answer(_File):
-    """One intent's approved answer: wordings in `text`, or per `outcomes` of a look-up or a recap."""
+    """One intent's approved answer: wordings in `text`, or per `outcomes` of a look-up or a recap.
+
+    `topic: false` marks mere conversation (greetings, thanks, questions about memory), which is not worth recalling.
+    """
 
     title: Annotated[Sentence, StringConstraints(max_length=60)]
     text: Sentences = ()
@@ -71,6 +74,7 @@ class Answer(_File):
     outcomes: dict[str, Sentences] = {}
     handoff: bool | tuple[str, ...] = False
     means: Literal["yes", "no", "information"] | None = None
+    topic: bool = True
     article: str | None = None
     suggestions: tuple[str, ...] = ()
     promise: Sentence | None = None

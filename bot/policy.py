@@ -94,13 +94,13 @@ def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, conte
 
 def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action | None:
     """Return what facts alone lead to: the last question again with the corrected fact, or a note that they are kept."""
-    informs = desk.answers[understood.intent].means == "information"
-    if not understood.facts or not (informs or understood.confidence < 0.5):
+    informs = any(desk.answers[intent].means == "information" for intent, _ in understood.intents[:3])
+    if not understood.facts or not informs:
         return None
     last = context.last.decision.get("intent") if context.last else None
     if last in desk.answers and set(desk.answers[last].needs) & set(understood.facts):
         return act(desk, str(last), context, understood.facts)
-    return Say("fact_noted", facts=understood.facts) if informs else None
+    return Say("fact_noted", facts=understood.facts)
 
 
 def _next_best(
@@ -134,7 +134,7 @@ def _close_intents(desk: Desk, understood: Understood) -> tuple[str, ...]:
     offered: list[str] = []
     covered = 0.0
     for intent, confidence in understood.intents[:3]:
-        if confidence >= 0.1 and desk.answers[intent].means is None:
+        if confidence >= 0.1 and desk.answers[intent].topic:
             offered.append(intent)
             covered += confidence
     return tuple(offered) if covered >= 0.5 else ()

@@ -14,6 +14,7 @@ from memory.store import from_text, to_text
 from memory.summary import Digest
 
 _MOST_SESSIONS = 8
+_MOST_TOPICS = 4  # topics of one conversation that are named, the latest ones
 _QUOTED = 280  # characters of a past message or reply that are quoted back
 
 
@@ -58,7 +59,7 @@ class Recaps:
             unsettled = [topic for topic, state in digest.topics if state != "answered"]
             if unsettled:
                 memory += " " + self._line("still_open", topics=self._line("topic_joint").join(unsettled))
-            source = Source("turn", str(digest.last), self._topics(digest), to_text(session.last_at))
+            source = Source("turn", str(digest.last), digest.topics[-1][0], to_text(session.last_at))
             return Recap("found", {"date": self.day(session.last_at), "memory": memory}, (source,))
         return _NOTHING
 
@@ -87,7 +88,7 @@ class Recaps:
             if digest.topics:
                 date = self.day(session.started_at)
                 lines.append(self._line("session_line", date=date, topics=self._topics(digest)))
-                sources.append(Source("turn", str(digest.last), self._topics(digest), to_text(session.started_at)))
+                sources.append(Source("turn", str(digest.last), digest.topics[-1][0], to_text(session.started_at)))
         return Recap("found", {"memory": "\n".join(f"- {line}" for line in lines)}, tuple(sources)) if lines else _NOTHING
 
     def _promises(self, context: Context) -> Recap:
@@ -133,7 +134,7 @@ class Recaps:
         return [(session, session_digest(self._memory.store, session.id)) for session in found]
 
     def _topics(self, digest: Digest) -> str:
-        return self._line("topic_joint").join(topic for topic, _ in digest.topics)
+        return self._line("topic_joint").join(topic for topic, _ in digest.topics[-_MOST_TOPICS:])
 
     def _line(self, name: str, **values: str) -> str:
         return fill(self._desk.replies[name][0], values)

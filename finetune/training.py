@@ -26,7 +26,7 @@ Progress = Callable[[str, float], None]  # what is being done, and how much of i
 class Settings:
     """How a classifier is trained; the defaults suit 300 to 5,000 short messages."""
 
-    epochs: int = 3
+    epochs: int = 2
     learning_rate: float = 2e-4
     head_learning_rate: float = 1e-2
     batch_size: int = 32

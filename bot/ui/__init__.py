@@ -1,0 +1,1 @@
+"""The pages: the chat for customers and the help articles it links to."""

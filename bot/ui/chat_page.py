@@ -1,0 +1,182 @@
+"""The chat page: the conversation, and beside it what the bot remembers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import gradio as gr
+
+from bot.chatbot import Chatbot
+from bot.turn import Reply
+from bot.ui.markup import plain, reply_markup, source_line, sources_of
+from bot.ui.memory_panel import memory_panel
+from bot.ui.visitor import Visitors
+from memory.history import rate, ratings, sessions, transcript
+
+Messages = list[dict[str, Any]]
+_LIKED = {1: "Like", -1: "Dislike"}
+
+CSS = """
+.gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
+.gradio-container main { padding: 12px 16px !important; }
+#head { padding: 4px 2px 0; } #head h1 { font-size: 1.35rem; margin: 0; } #head p { margin: 2px 0 0; opacity: .75; }
+#chat { border-radius: 14px; } #chat .sources { margin-top: .5em; font-size: .82em; opacity: .8; }
+#panel { border: 1px solid var(--border-color-primary); border-radius: 14px; padding: 14px; gap: 8px; }
+#panel h2 { font-size: 1.05rem; margin: 0; } #panel h3 { font-size: .92rem; margin: .6rem 0 0; }
+#panel .remembered { align-items: center; flex-wrap: nowrap; gap: 8px; }
+#panel .remembered p { margin: 0; font-size: .9rem; line-height: 1.35; overflow-wrap: anywhere; }
+#panel .remembered small { opacity: .7; }
+#panel button.forget { min-width: 74px; flex: 0 0 auto; }
+#message textarea { font-size: 16px; }
+@media (max-width: 767px) {
+  .gradio-container main { padding: 6px !important; }
+  #chat { height: 62vh !important; }
+  #head p { display: none; }
+}
+"""
+THEME = gr.themes.Soft(
+    primary_hue="emerald",
+    neutral_hue="stone",
+    font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
+    font_mono=["ui-monospace", "Consolas", "monospace"],
+)
+
+
+def chat_page(bot: Chatbot, visitors: Visitors) -> gr.Blocks:
+    """Return the page; the customer is whoever the signed cookie of a request says."""
+    desk = bot.desk.settings
+    with gr.Blocks(title=f"{desk.name} · {desk.bot_name}", fill_height=True, analytics_enabled=False) as page:
+        # Which conversation this browser shows; it opens nothing, since the customer comes from the cookie.
+        session = gr.BrowserState("", storage_key="rapport_session", secret="rapport")
+        turns_seen = gr.State(0)
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=7, min_width=320):
+                with gr.Row():
+                    gr.HTML(
+                        f"<h1>{plain(desk.name)}</h1><p>Chat with {plain(desk.bot_name)}, who remembers you.</p>",
+                        elem_id="head",
+                    )
+                    new = gr.Button("New conversation", size="sm", elem_id="new", scale=0, min_width=150)
+                conversation = gr.Chatbot(
+                    elem_id="chat",
+                    show_label=False,
+                    label="Conversation",
+                    height="68vh",
+                    latex_delimiters=[],
+                    buttons=[],
+                    layout="bubble",
+                    allow_tags=False,
+                )
+                message = gr.Textbox(
+                    elem_id="message",
+                    show_label=False,
+                    label="Your message",
+                    placeholder="Write a message…",
+                    submit_btn=True,
+                    lines=1,
+                    max_lines=5,
+                    autofocus=True,
+                )
+            with gr.Column(scale=4, min_width=300, elem_id="panel"):
+                memory_panel(bot, visitors, session, turns_seen, conversation)
+
+        def open_page(shown: str, request: gr.Request) -> tuple[str, Any, int]:
+            customer = _customer(visitors, request)
+            shown = shown if _is_current(bot, customer, shown) else _latest(bot, customer) or uuid.uuid4().hex
+            return shown, show(bot, customer, shown), 1
+
+        def start_new(seen: int, request: gr.Request) -> tuple[str, Any, int]:
+            shown = f"{bot.clock():%Y%m%dT%H%M%S}-{uuid.uuid4().hex}"
+            return shown, show(bot, _customer(visitors, request), shown), seen + 1
+
+        def send(text: str, history: Messages, shown: str, request: gr.Request) -> Iterator[tuple[str, Any]]:
+            yield from _converse(bot, text, history, shown, _customer(visitors, request))
+
+        def choose(event: gr.SelectData, history: Messages, shown: str, request: gr.Request) -> Iterator[tuple[str, Any]]:
+            yield from _converse(bot, str(event.value), history, shown, _customer(visitors, request))
+
+        def thumb(event: gr.LikeData, shown: str, request: gr.Request) -> None:
+            customer = _customer(visitors, request)
+            turns = transcript(bot.memory.store, shown, customer)
+            place = (int(event.index if isinstance(event.index, int) else event.index[0]) - 2) // 2
+            if 0 <= place < len(turns):
+                rate(bot.memory.store, customer, turns[place].id, 1 if event.liked else -1, bot.clock())
+
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
+        again = {"fn": lambda seen: seen + 1, "inputs": turns_seen, "outputs": turns_seen, **quiet}
+        page.load(open_page, session, [session, conversation, turns_seen], **quiet)
+        new.click(start_new, turns_seen, [session, conversation, turns_seen], **quiet)
+        inputs, outputs = [conversation, session], [message, conversation]
+        message.submit(send, [message, *inputs], outputs, **quiet).then(**again)
+        conversation.option_select(choose, inputs, outputs, **quiet).then(**again)
+        conversation.like(thumb, session, None, **quiet)
+    return page
+
+
+def _converse(
+    bot: Chatbot, text: str, history: Messages, session_id: str, customer: str
+) -> Iterator[tuple[str, Any]]:
+    """Yield the emptied input and the growing conversation for one message."""
+    history = [*_without_options(history), {"role": "user", "content": plain(text)}]
+    yield "", gr.update(value=history)
+    reply = Reply("")
+    for piece in bot.stream(text, session_id=session_id, customer_id=customer):
+        reply = reply + piece
+        shown = {"role": "assistant", "content": reply_markup(reply), "options": _options(reply.suggestions)}
+        yield "", gr.update(value=[*history, shown])
+
+
+def show(bot: Chatbot, customer: str, session_id: str) -> Any:
+    """Return the conversation as it is on disk: the greeting, the turns, and the thumbs given."""
+    turns = transcript(bot.memory.store, session_id, customer)
+    greeting = bot.greet(session_id, customer)
+    messages: Messages = [{"role": "assistant", "content": plain(greeting.text) + source_line(greeting.sources)}]
+    for turn in turns:
+        messages.append({"role": "user", "content": plain(turn.text)})
+        messages.append({"role": "assistant", "content": plain(turn.reply) + source_line(sources_of(turn))})
+    last = turns[-1].decision.get("suggestions", []) if turns else greeting.suggestions
+    messages[-1]["options"] = _options(last)
+    given = ratings(bot.memory.store, session_id)
+    return gr.update(value=messages, feedback_value=[None, *(_LIKED.get(given.get(turn.id, 0)) for turn in turns)])
+
+
+def _options(suggestions: Any) -> list[dict[str, str]]:
+    return [{"value": label, "label": label} for label in suggestions]
+
+
+def _without_options(history: Messages) -> Messages:
+    return [{"role": message["role"], "content": message["content"]} for message in history]
+
+
+def _customer(visitors: Visitors, request: gr.Request) -> str:
+    customer = visitors.customer(dict(request.cookies))
+    if customer is None:
+        raise gr.Error("This page needs its cookie to know you. Allow cookies for it and load it again.", print_exception=False)
+    return customer
+
+
+def _is_current(bot: Chatbot, customer: str, session_id: str) -> bool:
+    """Return whether a browser's conversation may go on: it is this customer's and not too old."""
+    if not session_id:
+        return False
+    return session_id == _latest(bot, customer) or _just_begun(bot, session_id)
+
+
+def _just_begun(bot: Chatbot, session_id: str) -> bool:
+    """Return whether `New conversation` made this id today; nothing has been said in it yet."""
+    return session_id.startswith(f"{bot.clock():%Y%m%d}T")
+
+
+def _latest(bot: Chatbot, customer: str) -> str | None:
+    """Return the customer's last conversation, if it is not too old to go on."""
+    limit = timedelta(hours=bot.desk.settings.memory.new_session_after_hours)
+    for session in sessions(bot.memory.store, customer, most=1):
+        if bot.clock() - session.last_at <= limit:
+            return session.id
+    return None
+
+
+

@@ -1,0 +1,57 @@
+"""Text as text: what a person typed or a desk wrote, shown on a page and never interpreted by it."""
+
+from __future__ import annotations
+
+import re
+
+from bot.turn import Reply, Source
+from memory import Turn
+
+_SPECIAL = re.compile(r"[^\w\s]|_")
+_INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
+
+
+def plain(text: str) -> str:
+    """Return text so that a markdown renderer shows it letter by letter: every mark becomes a character reference."""
+    escaped = _SPECIAL.sub(lambda match: f"&#{ord(match[0])};", text)
+    escaped = _INDENT.sub(lambda match: "&nbsp;" * len(match[0]), escaped)
+    # A line of its own may not look like a list ("1" is harmless without its dot) or be swallowed as a blank one.
+    return escaped.replace("\r\n", "\n").replace("\n", "<br>\n")
+
+
+def source_line(sources: tuple[Source, ...] | list[Source]) -> str:
+    """Return the sources of a reply as one small line of HTML, empty without any."""
+    parts = [part for part in map(_source, sources) if part]
+    return f'<div class="sources">{" · ".join(dict.fromkeys(parts))}</div>' if parts else ""
+
+
+def _source(source: Source) -> str:
+    title = plain(source.title)
+    if source.kind == "article":
+        slug = re.sub(r"[^\w-]", "", source.id.partition("#")[0])
+        return f'Help page: <a href="/help/{slug}" target="_blank" rel="noopener">{title}</a>'
+    if source.kind == "tool":
+        return f"Looked up just now: {title}"
+    if source.kind == "fact":
+        return f"You told me on {day(source.at)}: {title}"
+    if source.kind == "turn":
+        return f"Our chat of {day(source.at)}"
+    return f"Approved answer: {title}"
+
+
+def day(moment: str) -> str:
+    """Return the date of an ISO 8601 time as people write it: `3 May 2026`."""
+    from datetime import datetime
+
+    at = datetime.fromisoformat(moment)
+    return f"{at.day} {at:%B %Y}"
+
+
+def sources_of(turn: Turn) -> list[Source]:
+    """Return the sources that a turn's decision record names."""
+    return [Source(**source) for source in turn.decision.get("sources", [])]
+
+
+def reply_markup(reply: Reply) -> str:
+    """Return a reply with its sources, ready for a markdown renderer."""
+    return plain(reply.text) + source_line(reply.sources)
