@@ -1,0 +1,92 @@
+"""What the tests share: the bundled desk with its real models, prepared once and kept between runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import pytest
+
+from bot.chatbot import Chatbot
+from bot.desk import BUNDLED, Desk
+from bot.desk_reader import read_desk
+from bot.models import Models, encoder_folder, load, prepare
+from bot.settings import Settings
+from memory import Store
+from retrieval import Encoder
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 24, 10, 0, tzinfo=timezone.utc)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **spans: float) -> None:
+        self.now += timedelta(**spans)
+
+
+@pytest.fixture(scope="session")
+def desk() -> Desk:
+    return read_desk(BUNDLED)
+
+
+@pytest.fixture(scope="session")
+def prepared_home(desk: Desk, request: pytest.FixtureRequest) -> Path:
+    """A home with the bundled desk's models, trained on the first run and found again by later ones."""
+    home = Path(request.config.cache.mkdir("rapport-home"))
+    prepare(desk, home)
+    return home
+
+
+@pytest.fixture(scope="session")
+def models(desk: Desk, prepared_home: Path) -> Models:
+    return load(desk, prepared_home)
+
+
+@pytest.fixture(scope="session")
+def encoder(prepared_home: Path) -> Encoder:
+    return Encoder(encoder_folder(prepared_home))
+
+
+@pytest.fixture
+def home(tmp_path: Path, prepared_home: Path) -> Path:
+    """A home of the test's own, whose models are the prepared ones."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "models").symlink_to(prepared_home / "models")
+    return home
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def make_bot(desk: Desk, models: Models, home: Path, clock: Clock) -> Iterator[Callable[..., Chatbot]]:
+    """Make chatbots over one home; a second one is what a restart would be."""
+    bots: list[Chatbot] = []
+
+    def make(**options: object) -> Chatbot:
+        settings = Settings(home=home, **options.pop("settings", {}))  # type: ignore[arg-type]
+        bot = Chatbot(options.pop("desk", desk), models, Store(settings.database), settings, clock=clock, **options)  # type: ignore[arg-type]
+        bots.append(bot)
+        return bot
+
+    yield make
+    for bot in bots:
+        bot.close()
+
+
+@pytest.fixture
+def bot(make_bot: Callable[..., Chatbot]) -> Chatbot:
+    return make_bot()
