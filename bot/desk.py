@@ -49,7 +49,7 @@ class Desk:
     @property
     def name(self) -> str:
         """The desk's folder name, which names its models and its data."""
-        return self.folder.name
+        return self.folder.resolve().name
 
     @cached_property
     def titles(self) -> dict[str, str]:

@@ -18,7 +18,10 @@ def _hours(text: Any) -> Any:
     if not isinstance(text, str):
         return text
     first, _, second = text.partition("-")
-    hours = time.fromisoformat(first.strip().zfill(5)), time.fromisoformat(second.strip().zfill(5))
+    try:
+        hours = time.fromisoformat(first.strip().zfill(5)), time.fromisoformat(second.strip().zfill(5))
+    except ValueError:
+        raise ValueError(f"{text!r} is not an opening and a closing time like 09:00-18:00") from None
     if hours[0] >= hours[1]:
         raise ValueError(f"{text!r} closes before it opens")
     return hours

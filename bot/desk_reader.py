@@ -48,10 +48,26 @@ def check_desk(folder: Path) -> list[Problem]:
     return []
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML's safe loader, which refuses a name that stands twice instead of dropping the first entry."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    problem = f"{key.value!r} stands there a second time"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 class _Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.problems: list[Problem] = []
+        self.unread: set[str] = set()  # files whose content is unknown, so that nothing is concluded from them
+        self.names: dict[str, set[str]] = {}  # per file the entries that are there, those with mistakes included
 
     def read(self) -> Desk | None:
         if not self.folder.is_dir():
@@ -62,13 +78,14 @@ class _Reader:
         facts = self._facts()
         messages = self._messages("intents.csv", required=True)
         test_messages = self._messages("test.csv", required=False)
+        out_of_scope, test_out_of_scope = self._texts("out_of_scope.csv"), self._texts("test_out_of_scope.csv")
         articles, passages = self._articles()
         replies = self._replies(settings)
+        self._check_starters(settings)
+        self._check_answers(answers)
+        self._check_messages(messages, test_messages)
         if settings is None:
             return None
-        if not {"facts.yaml", "answers.yaml"} & {problem.file for problem in self.problems}:
-            self._check_answers(settings, answers, facts, articles)
-            self._check_messages(messages, test_messages, answers)
         return Desk(
             folder=self.folder,
             settings=settings,
@@ -78,9 +95,9 @@ class _Reader:
             passages=tuple(passages),
             articles=articles,
             messages=tuple((text, intent) for _, text, intent in messages),
-            out_of_scope=self._texts("out_of_scope.csv"),
+            out_of_scope=out_of_scope,
             test_messages=tuple((text, intent) for _, text, intent in test_messages),
-            test_out_of_scope=self._texts("test_out_of_scope.csv"),
+            test_out_of_scope=test_out_of_scope,
         )
 
     def _add(self, file: str, place: str, what: str, remedy: str) -> None:
@@ -90,11 +107,13 @@ class _Reader:
         path = self.folder / name
         if not path.is_file():
             if required:
+                self.unread.add(name)
                 self._add(name, "", "the file is missing", "Add it; `rapport desk new DIR` writes one to start from")
             return None
         try:
             return path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
+            self.unread.add(name)
             self._add(name, f"byte {error.start}", "the file is not UTF-8", "Save it again with the encoding UTF-8")
             return None
 
@@ -103,12 +122,16 @@ class _Reader:
         if text is None:
             return {}
         try:
-            content = yaml.safe_load(text)
-        except yaml.MarkedYAMLError as error:
-            row = f"row {error.problem_mark.line + 1}" if error.problem_mark else ""
-            self._add(name, row, f"it is not valid YAML ({error.problem})", "Check indentation, quotes and colons there")
+            content = yaml.load(text, _UniqueKeys)  # noqa: S506: a safe loader that refuses repeated keys
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
+            self.unread.add(name)
+            row = f"row {mark.line + 1}" if mark else ""
+            self._add(name, row, f"it is not valid YAML ({reason})", "Check indentation, quotes and colons there")
             return {}
-        if not isinstance(content, dict):
+        if not isinstance(content, dict) or not content:
+            self.unread.add(name)
             self._add(name, "", "it does not hold `name: value` entries", "Write it as the bundled desk's file is written")
             return {}
         return content
@@ -138,8 +161,10 @@ class _Reader:
         content = self._yaml(name, required=True)
         entries = content.get(key, content) if key else content
         if not isinstance(entries, dict):
+            self.unread.add(name)
             self._add(name, key, "it does not hold entries by name", "Write one entry for each name")
             return {}
+        self.names[name] = set(map(str, entries))
         checked = {str(entry): self._validate(name, str(entry), model, value) for entry, value in entries.items()}
         return {entry: value for entry, value in checked.items() if value is not None}
 
@@ -168,7 +193,10 @@ class _Reader:
                 personal=entry.personal,
                 keep_days=entry.keep_days,
             )
-            self._check_examples(specs[name], entry)
+            if None not in (*patterns, *answers):
+                self._check_examples(specs[name], entry)
+            for wording in (*entry.ask, *entry.confirm):
+                self._check_braces("facts.yaml", name, wording)
         return specs
 
     def _pattern(self, name: str, source: str) -> regex.Pattern[str] | None:
@@ -184,7 +212,13 @@ class _Reader:
 
     def _check_examples(self, spec: FactSpec, entry: FactFile) -> None:
         for text, expected in entry.examples.items():
-            if (found := spec.find(text)) != expected:
+            try:
+                found = spec.find(text)
+            except TimeoutError:
+                what = f"in the example {text!r} a pattern takes longer than a second"
+                self._add("facts.yaml", f"{spec.name}.examples", what, "Make the pattern simpler")
+                continue
+            if found != expected:
                 what = f"in the example {text!r} the patterns find {found!r}, not {expected!r}"
                 self._add("facts.yaml", f"{spec.name}.examples", what, "Correct the pattern or the example")
 
@@ -193,13 +227,18 @@ class _Reader:
         if text is None:
             return []
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        if missing := [column for column in columns if column not in (reader.fieldnames or [])]:
-            what = f"the first row lacks the column {' and '.join(missing)}"
-            self._add(name, "row 1", what, f"Begin the file with: {','.join(columns)}")
-            return []
         rows: list[tuple[int, dict[str, str]]] = []
         try:
+            if missing := [column for column in columns if column not in (reader.fieldnames or [])]:
+                self.unread.add(name)
+                what = f"the first row lacks the column {' and '.join(missing)}"
+                self._add(name, "row 1", what, f"Begin the file with: {','.join(columns)}")
+                return []
             for row in reader:
+                if None in row:
+                    what = "the row has more columns than the first one"
+                    self._add(name, f"row {reader.line_num}", what, 'Put a text with commas in quotes: "Hi, there"')
+                    continue
                 values = {column: (row[column] or "").strip() for column in columns}
                 for column, value in values.items():
                     if not value:
@@ -207,6 +246,7 @@ class _Reader:
                 if all(values.values()):
                     rows.append((reader.line_num, values))
         except csv.Error as error:
+            self.unread.add(name)
             self._add(name, f"row {reader.line_num}", f"it is not valid CSV ({error})", "Check the quotes in this row")
         return rows
 
@@ -238,58 +278,85 @@ class _Reader:
             if name not in replies:
                 remedy = f"Use one of: {', '.join(sorted(replies))}"
                 self._add("desk.yaml", f"replies.{name}", "the bot has no such sentence", remedy)
+            for wording in wordings:
+                self._check_braces("desk.yaml", f"replies.{name}", wording)
             replies[name] = wordings
         return replies
 
-    def _check_answers(
-        self,
-        settings: DeskFile,
-        answers: Mapping[str, Answer],
-        facts: Mapping[str, FactSpec],
-        articles: Mapping[str, str],
-    ) -> None:
+    def _check_braces(self, file: str, place: str, wording: str) -> set[str] | None:
+        """Return the names in braces of a wording, or None where the braces are wrong."""
+        try:
+            return placeholders(wording)
+        except ValueError as error:
+            what = f"in {wording[:60]!r} the braces are wrong ({error})"
+            self._add(file, place, what, "Write {name}, with a name between two braces")
+            return None
+
+    def _check_starters(self, settings: DeskFile | None) -> None:
+        for name in settings.starters if settings else ():
+            if self._lacks("answers.yaml", name):
+                self._add("desk.yaml", "starters", f"there is no answer {name!r}", "Name an intent of answers.yaml")
+
+    def _lacks(self, file: str, name: str) -> bool:
+        """Return whether a file is known to have no such entry."""
+        return file not in self.unread and name not in self.names.get(file, set())
+
+    def _check_answers(self, answers: Mapping[str, Answer]) -> None:
         tools = self._tool_names()
         titles = Counter(answer.title.casefold() for answer in answers.values())
-        for name in settings.starters:
-            if name not in answers:
-                self._add("desk.yaml", "starters", f"there is no answer {name!r}", "Name an intent of answers.yaml")
         for intent, answer in answers.items():
             problems = [
-                *(f"it needs {fact!r}, which facts.yaml does not have" for fact in answer.needs if fact not in facts),
-                *(f"it suggests {other!r}, which has no answer" for other in answer.suggestions if other not in answers),
+                *(
+                    f"it needs {fact!r}, which facts.yaml does not have"
+                    for fact in answer.needs
+                    if self._lacks("facts.yaml", fact)
+                ),
+                *(
+                    f"it suggests {other!r}, which has no answer"
+                    for other in answer.suggestions
+                    if self._lacks("answers.yaml", other)
+                ),
             ]
-            if answer.tool and answer.tool not in tools:
+            if answer.tool and tools is not None and answer.tool not in tools:
                 problems.append(f"tools.py has no tool {answer.tool!r}")
-            if answer.article and answer.article not in articles:
+            if answer.article and not (self.folder / "articles" / f"{answer.article}.md").is_file():
                 problems.append(f"there is no article articles/{answer.article}.md")
             if titles[answer.title.casefold()] > 1:
                 problems.append(f"its title {answer.title!r} is also another answer's")
-            problems += self._check_wordings(answer, facts)
             for what in problems:
                 self._add("answers.yaml", intent, what, "Correct the name, or add what is missing")
+            self._check_wordings(intent, answer)
 
-    def _check_wordings(self, answer: Answer, facts: Mapping[str, FactSpec]) -> list[str]:
-        problems = []
+    def _check_wordings(self, intent: str, answer: Answer) -> None:
         for outcome, wordings in {"": answer.text, **answer.outcomes}.items():
             for wording in wordings:
-                try:
-                    names = placeholders(wording)
-                except ValueError as error:
-                    problems.append(f"{wording[:60]!r}: {error}")
+                names = self._check_braces("answers.yaml", intent, wording)
+                if names is None:
                     continue
-                if not answer.tool and (unknown := names - set(facts) - _ALWAYS_KNOWN):
-                    problems.append(f"{wording[:60]!r} uses {', '.join(sorted(unknown))}, which nothing fills in")
-                if answer.hands_off(outcome or None) != ("handoff" in names):
-                    problems.append(f"{wording[:60]!r} must hold {{handoff}} exactly when a colleague takes over")
-        return problems
+                self._check_names(intent, answer, wording, names)
+                if answer.hands_off(outcome or None) and "handoff" not in names:
+                    what = f"a colleague takes over, but {wording[:60]!r} does not say so"
+                    self._add("answers.yaml", intent, what, "Add {handoff} to the wording, or remove `handoff`")
+                elif "handoff" in names and not answer.hands_off(outcome or None):
+                    what = f"{wording[:60]!r} says {{handoff}}, but no colleague takes over"
+                    self._add("answers.yaml", intent, what, "Add `handoff: true` to the answer, or remove {handoff}")
+        if answer.promise and (names := self._check_braces("answers.yaml", f"{intent}.promise", answer.promise)):
+            self._check_names(intent, answer, answer.promise, names)
 
-    def _tool_names(self) -> set[str]:
+    def _check_names(self, intent: str, answer: Answer, wording: str, names: set[str]) -> None:
+        unknown = sorted(name for name in names - _ALWAYS_KNOWN if self._lacks("facts.yaml", name))
+        if unknown and not answer.tool:
+            what = f"{wording[:60]!r} uses {', '.join(unknown)}, which nothing fills in"
+            self._add("answers.yaml", intent, what, "Correct the name, or add the fact to facts.yaml")
+
+    def _tool_names(self) -> set[str] | None:
+        """Return the names of the desk's tools, or None where they cannot be known."""
         try:
             factory = load_tool_factory(self.folder / "tools.py")
         except Exception as error:  # the desk's own code may raise anything while it is imported
             what = f"it cannot be imported ({type(error).__name__}: {error})"
             self._add("tools.py", "", what, "It must define make_tools(home, today)")
-            return set()
+            return None
         source = self._text("tools.py", required=False) or ""
         return set(regex.findall(r"@tool[^\n]*\n\s*(?:async\s+)?def\s+(\w+)", source)) if factory else set()
 
@@ -297,20 +364,20 @@ class _Reader:
         self,
         messages: list[tuple[int, str, str]],
         test_messages: list[tuple[int, str, str]],
-        answers: Mapping[str, Answer],
     ) -> None:
         counts = Counter(intent for _, _, intent in messages)
         for name, rows in (("intents.csv", messages), ("test.csv", test_messages)):
             seen: dict[str, tuple[int, str]] = {}
             for number, text, intent in rows:
-                if intent not in answers:
+                if self._lacks("answers.yaml", intent):
                     remedy = "Add it to answers.yaml or correct its name"
                     self._add(name, f"row {number}", f"the intent {intent!r} has no answer", remedy)
                 first, label = seen.setdefault(text.casefold(), (number, intent))
                 if label != intent:
                     what = f"the same message stands in row {first} as {label!r}, here as {intent!r}"
                     self._add(name, f"row {number}", what, "Keep the one that is right")
-        for intent in answers:
+        known = self.names.get("answers.yaml", set()) if "intents.csv" not in self.unread else set()
+        for intent in sorted(known):
             if counts[intent] < MIN_MESSAGES:
-                what = f"the intent {intent!r} has {counts[intent]} messages"
+                what = f"the intent {intent!r} has {counts[intent]} message{'s' if counts[intent] != 1 else ''}"
                 self._add("intents.csv", "", what, f"Give at least {MIN_MESSAGES}, better 20, for each intent")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from bot.desk import BUNDLED
@@ -27,6 +27,11 @@ class Settings(BaseSettings):
     chat_api_key: SecretStr = Field(SecretStr(""), description="The chat model's key.")
     chat_timeout_s: float = Field(20, gt=0, description="Seconds after which the bot answers without the chat model.")
 
+    @field_validator("home", "desk")
+    @classmethod
+    def _expand(cls, path: Path) -> Path:
+        return path.expanduser()
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -42,7 +47,7 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """The database's URL."""
-        return self.database_url or f"sqlite:///{self.home.expanduser().resolve() / 'rapport.sqlite'}"
+        return self.database_url or f"sqlite:///{self.home.resolve() / 'rapport.sqlite'}"
 
 
 def read_settings(**given: object) -> Settings:

@@ -21,19 +21,32 @@ _LIKED = {1: "Like", -1: "Dislike"}
 
 CSS = """
 .gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
-.gradio-container main { padding: 12px 16px !important; }
-#head { padding: 4px 2px 0; } #head h1 { font-size: 1.35rem; margin: 0; } #head p { margin: 2px 0 0; opacity: .75; }
-#chat { border-radius: 14px; } #chat .sources { margin-top: .5em; font-size: .82em; opacity: .8; }
-#panel { border: 1px solid var(--border-color-primary); border-radius: 14px; padding: 14px; gap: 8px; }
-#panel h2 { font-size: 1.05rem; margin: 0; } #panel h3 { font-size: .92rem; margin: .6rem 0 0; }
-#panel .remembered { align-items: center; flex-wrap: nowrap; gap: 8px; }
-#panel .remembered p { margin: 0; font-size: .9rem; line-height: 1.35; overflow-wrap: anywhere; }
-#panel .remembered small { opacity: .7; }
+.gradio-container > .main { padding: 12px 20px !important; }
+.gradio-container main { padding: 4px 0 !important; }
+#head-row { align-items: center; flex-wrap: nowrap; }
+#head h1 { font-size: 1.35rem; margin: 0; } #head p { margin: 2px 0 0; opacity: .75; }
+#chat { border-radius: 14px; }
+#chat .sources { margin-top: .45em; font-size: .82em; opacity: .85; }
+#chat .message p, #chat .message .prose > :last-child { margin-bottom: 0; }
+#chat .options { justify-content: flex-start; padding: 10px 20px 0; gap: 8px; display: flex; flex-wrap: wrap; }
+#chat .options .option { width: auto; max-width: 100%; padding: 8px 14px; border-radius: 999px; border-style: solid;
+  border-color: var(--primary-300); }
+#chat button[aria-label="Clear"] { display: none; } /* it would only clear what is shown; Forget really forgets */
+#panel { border: 1px solid var(--border-color-primary); border-radius: 14px; padding: 16px; gap: 6px; }
+#panel .column, #panel .gap { gap: 6px; }
+#panel .html-container { padding: 0 !important; }
+#panel h2 { font-size: 1.05rem; margin: 0; } #panel h3 { font-size: .92rem; margin: 10px 0 0; opacity: .8; }
+#panel .remembered { align-items: center; flex-wrap: nowrap; gap: 10px; padding: 4px 0; }
+#panel .remembered p { margin: 0; font-size: .92rem; line-height: 1.35; overflow-wrap: anywhere; }
+#panel .remembered small { opacity: .75; }
 #panel button.forget { min-width: 74px; flex: 0 0 auto; }
+#forget-all { margin-top: 10px; }
 #message textarea { font-size: 16px; }
 @media (max-width: 767px) {
-  .gradio-container main { padding: 6px !important; }
-  #chat { height: 62vh !important; }
+  .gradio-container > .main { padding: 6px 8px !important; }
+  #chat { height: 66vh !important; }
+  #chat .message-row { margin-left: 8px; margin-right: 8px; }
+  #chat .options { padding: 10px 8px 0; }
   #head p { display: none; }
 }
 """
@@ -54,7 +67,7 @@ def chat_page(bot: Chatbot, visitors: Visitors) -> gr.Blocks:
         turns_seen = gr.State(0)
         with gr.Row(equal_height=False):
             with gr.Column(scale=7, min_width=320):
-                with gr.Row():
+                with gr.Row(elem_id="head-row"):
                     gr.HTML(
                         f"<h1>{plain(desk.name)}</h1><p>Chat with {plain(desk.bot_name)}, who remembers you.</p>",
                         elem_id="head",

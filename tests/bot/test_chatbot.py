@@ -1,0 +1,256 @@
+"""What a customer of the bundled desk meets, turn by turn."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from langchain_core.runnables import RunnableLambda
+
+from bot.chatbot import Chatbot
+from memory.conversation import WrongCustomer
+from memory.facts import Fact
+from memory.history import facts_of, session_digest, transcript
+from tests.conftest import Clock
+
+
+def say(bot: Chatbot, *texts: str, session: str = "s1", customer: str = "nora") -> str:
+    """Send messages and return the last reply's text."""
+    return [bot.respond(text, session, customer) for text in texts][-1].text
+
+
+def known(bot: Chatbot, customer: str = "nora") -> dict[str, Fact]:
+    return {fact.name: fact for fact in facts_of(bot.memory.store, customer)}
+
+
+def test_order_status_is_asked_for_looked_up_and_sourced(bot: Chatbot) -> None:
+    asked = bot.respond("where is my order?", "s1", "nora")
+    assert asked.action == "ask"
+    assert "order number" in asked.text
+    told = bot.respond("R-10234", "s1", "nora")
+    assert told.action == "look_up"
+    assert "R-10234" in told.text
+    assert "Parcelway" in told.text
+    assert {source.kind for source in told.sources} == {"tool", "article"}
+
+
+def test_number_from_last_week_is_confirmed_not_asked_for_again(bot: Chatbot, clock: Clock) -> None:
+    say(bot, "where is my order?", "10234")
+    clock.advance(days=7)
+    again = bot.respond("where is my order", "s2", "nora")
+    assert again.action == "confirm"
+    assert "R-10234" in again.text
+    assert again.suggestions == ("Yes", "No")
+    assert bot.respond("yes", "s2", "nora").action == "look_up"
+
+
+def test_denied_number_leads_to_the_question(bot: Chatbot, clock: Clock) -> None:
+    say(bot, "where is my order?", "10234")
+    clock.advance(days=7)
+    say(bot, "where is my order", session="s2")
+    assert bot.respond("no", "s2", "nora").action == "ask"
+    assert "R-10120" in say(bot, "it's 10120", session="s2")
+
+
+def test_corrected_number_answers_the_same_question_again(bot: Chatbot) -> None:
+    say(bot, "where is my order?", "10235")
+    corrected = bot.respond("no, it's 10234", "s1", "nora")
+    assert corrected.action == "look_up"
+    assert "R-10234" in corrected.text
+    assert known(bot)["order_number"].value == "R-10234"
+
+
+def test_answer_shows_its_help_page(bot: Chatbot) -> None:
+    reply = bot.respond("how long do I have to send something back?", "s1", "nora")
+    assert (reply.action, reply.intent) == ("answer", "return_policy")
+    assert "45 days" in reply.text
+    assert ("article", "returns") in {(source.kind, source.id) for source in reply.sources}
+
+
+def test_same_question_twice_is_worded_differently(bot: Chatbot) -> None:
+    assert say(bot, "how long does delivery take?") != say(bot, "how long does delivery take?")
+
+
+def test_handoff_is_said_once_and_does_not_loop(bot: Chatbot) -> None:
+    first = bot.respond("I want to talk to a human", "s1", "nora")
+    assert first.action == "handoff"
+    assert first.handed_over
+    second = bot.respond("can I speak to a person please", "s1", "nora")
+    assert "A colleague takes over" in first.text
+    assert "A colleague takes over" not in second.text
+    assert second.handed_over
+    assert "45 days" in say(bot, "what is your return policy?")
+
+
+def test_handoff_carries_a_summary_for_the_human(bot: Chatbot) -> None:
+    say(bot, "where is my order", "R-10234", "my parcel arrived damaged")
+    decision = transcript(bot.memory.store, "s1", "nora")[-1].decision
+    assert decision["action"] == "handoff"
+    assert "R-10234" in decision["handoff_summary"]
+    assert "damaged" in decision["handoff_summary"]
+
+
+def test_handoff_outside_team_hours_says_when_someone_is_back(bot: Chatbot, clock: Clock) -> None:
+    clock.advance(hours=12)  # Tuesday 22:00
+    assert "Wednesday 9:00" in say(bot, "I want to talk to a human")
+
+
+def test_new_session_after_a_handoff_starts_with_the_bot(bot: Chatbot) -> None:
+    say(bot, "I want to talk to a human")
+    assert not bot.respond("hello", "s2", "nora").handed_over
+
+
+def test_two_failures_in_a_row_lead_to_a_colleague(bot: Chatbot) -> None:
+    replies = [bot.respond("wo ist denn bitte meine Bestellung geblieben", "s1", "nora") for _ in range(2)]
+    if replies[0].action == "not_understood":
+        assert replies[1].action == "handoff"
+    else:
+        assert {reply.action for reply in replies} <= {"out_of_scope", "clarify"}
+
+
+def test_out_of_scope_is_declined(bot: Chatbot) -> None:
+    reply = bot.respond("who won the world cup in 1966", "s1", "nora")
+    assert reply.action == "out_of_scope"
+    assert reply.suggestions
+
+
+def test_help_page_is_quoted_where_no_intent_is_sure(bot: Chatbot) -> None:
+    passage = bot.desk.passages[40]
+    found = bot.models.knowledge.search(passage.heading, bot.models.encoder.encode([passage.heading])[0])
+    assert passage.article in {candidate.passage.article for candidate in found}
+
+
+def test_memory_answers_what_it_holds(bot: Chatbot, clock: Clock) -> None:
+    say(bot, "where is my order", "R-10234", "my name is Nora", "are the boots in stock?", "my parcel arrived damaged")
+    clock.advance(days=1)
+    assert "R-10234" in say(bot, "what was my order number again?", session="s2")
+    assert "24 November 2026" in say(bot, "what did we talk about last time?", session="s2")
+    assert "damage" in say(bot, "what did you promise me?", session="s2")
+    assert "Nora" in say(bot, "what do you know about me?", session="s2")
+    topic = bot.respond("what did you tell me about the boots earlier?", "s2", "nora")
+    assert "are the boots in stock" in topic.text
+    assert topic.sources[0].kind == "turn"
+
+
+def test_memory_admits_what_it_does_not_hold(bot: Chatbot) -> None:
+    reply = bot.respond("what was my order number again?", "s1", "nora")
+    assert reply.action == "recap"
+    assert "order number" in reply.text
+
+
+def test_returning_customer_is_greeted_by_name_with_the_last_topic(bot: Chatbot, clock: Clock) -> None:
+    assert "Welcome back" not in bot.greet("s1", "nora").text
+    say(bot, "my name is Nora", "how long does delivery take?")
+    clock.advance(days=1)
+    greeting = bot.greet("s2", "nora").text
+    assert "Welcome back, Nora" in greeting
+    assert "How long does delivery take?" in greeting
+
+
+def test_another_customer_sees_nothing(bot: Chatbot) -> None:
+    say(bot, "my name is Nora", "where is my order", "R-10234")
+    other = [
+        bot.respond(text, "s9", "tom").text
+        for text in ("what do you know about me?", "what was my order number?", "what did we talk about last time?")
+    ]
+    assert not any("10234" in text or "Nora" in text for text in other)
+    with pytest.raises(WrongCustomer):
+        bot.respond("hello", "s1", "tom")
+
+
+def test_forget_me_asks_first_and_then_forgets(bot: Chatbot) -> None:
+    say(bot, "my name is Nora", "where is my order", "R-10234")
+    assert bot.respond("please forget everything about me", "s1", "nora").action == "confirm"
+    say(bot, "no")
+    assert "order_number" in known(bot)
+    say(bot, "please forget everything about me")
+    assert bot.respond("Yes", "s1", "nora").action == "forget"
+    assert known(bot) == {}
+    assert [turn.number for turn in transcript(bot.memory.store, "s1", "nora")] == [1]
+
+
+def test_turn_survives_a_restart(make_bot: Callable[..., Chatbot]) -> None:
+    first = make_bot()
+    reply = first.respond("how long does delivery take?", "s1", "nora")
+    first.close()
+    turns = transcript(make_bot().memory.store, "s1", "nora")
+    assert [(turn.id, turn.reply) for turn in turns] == [(reply.turn_id, reply.text)]
+
+
+def test_same_conversation_gives_the_same_replies(make_bot: Callable[..., Chatbot]) -> None:
+    texts = ["hi", "where is my order", "10234", "asdf", "can I return socks?", "what do you know about me?"]
+    bot = make_bot()
+    first, second = (
+        [bot.respond(text, session, session).text for text in texts] for session in ("one", "two")
+    )
+    assert first == second
+
+
+def test_runnable_methods_give_the_same_reply(bot: Chatbot) -> None:
+    text = "how long does delivery take?"
+
+    def ids(name: str) -> dict[str, str]:
+        return {"session_id": name, "customer_id": name}
+
+    async def collect() -> str:
+        pieces = [piece async for piece in bot.astream(text, **ids("c"))]
+        total = pieces[0]
+        for piece in pieces[1:]:
+            total = total + piece
+        return total.text
+
+    streamed = list(bot.stream(text, **ids("b")))
+    total = streamed[0]
+    for piece in streamed[1:]:
+        total = total + piece
+    replies = {
+        bot.respond(text, **ids("a")).text,
+        total.text,
+        asyncio.run(collect()),
+        bot.invoke(text, **ids("d")).text,
+        bot.invoke({"text": text, **ids("e")}).text,
+        bot.invoke(text, {"configurable": ids("f")}).text,
+        asyncio.run(bot.ainvoke(text, **ids("g"))).text,
+        bot.batch([{"text": text, **ids("h")}])[0].text,
+        (bot | RunnableLambda(lambda reply: reply.text)).invoke({"text": text, **ids("i")}),
+    }
+    assert len(replies) == 1
+    assert len(streamed) > 3
+    assert total.turn_id
+
+
+def test_messages_sent_at_once_to_one_session_are_answered_in_order(bot: Chatbot) -> None:
+    started = threading.Barrier(9)
+
+    def send(session: str) -> None:
+        started.wait()
+        for number in range(6):
+            bot.respond(f"message number {number}", session, session)
+
+    with ThreadPoolExecutor(9) as pool:
+        list(pool.map(send, ["a", "b", "c"] * 3))
+    for session in "abc":
+        turns = transcript(bot.memory.store, session, session)
+        assert [turn.number for turn in turns] == list(range(1, 19))
+
+
+def test_digest_takes_over_what_leaves_the_buffer(bot: Chatbot) -> None:
+    say(bot, "where is my order", "R-10234", *["how long does delivery take?"] * 20)
+    context = bot.memory.load("s1", "nora", "hi", bot.models.encoder.encode(["hi"])[0], bot.clock())
+    assert context.digest.covers == context.buffer[0].number - 1
+    assert "Where is my order?" in dict(context.digest.topics)
+    assert "Where is my order?" in dict(session_digest(bot.memory.store, "s1").topics)
+
+
+@pytest.mark.parametrize("session", ["a/b", "x" * 129, "a b", "../../etc", "s\x00"])
+def test_strange_ids_are_refused(bot: Chatbot, session: str) -> None:
+    with pytest.raises(ValueError, match="session id"):
+        bot.respond("hello", session, "nora")
+
+
+def test_runnable_refuses_what_is_not_a_message(bot: Chatbot) -> None:
+    with pytest.raises(TypeError, match="a message is a text"):
+        bot.invoke({"session_id": "s1"})
