@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.output_parsers import StrOutputParser
@@ -71,21 +74,43 @@ class Generation:
             "approved": _quote(approved),
             "text": _quote(text),
         }
-        deadline = time.monotonic() + self._timeout_s
         said = False
-        try:
-            for piece in self._reply_chain.stream(values):
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"no complete reply within {self._timeout_s:g} s")
-                if piece:
-                    said = said or bool(piece.strip())
-                    yield piece
-        except GeneratorExit:
-            raise
-        except Exception as error:  # every provider's client raises its own
-            raise GenerationFailed(f"{type(error).__name__}: {error}") from error
+        for piece in self._within_time(values):
+            said = said or bool(piece.strip())
+            yield piece
         if not said:
             raise GenerationFailed("the chat model returned an empty reply")
+
+    def _within_time(self, values: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the model's pieces until the time is up, even while it is silent.
+
+        The model runs in a thread of its own, since nothing can interrupt a client that waits for its server; once
+        abandoned, the thread ends with the next piece or with the client's own time-out.
+        """
+        pieces: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
+        abandoned = threading.Event()
+
+        def run() -> None:
+            try:
+                for piece in self._reply_chain.stream(values):
+                    if abandoned.is_set():
+                        return
+                    pieces.put(piece)
+                pieces.put(None)
+            except Exception as error:  # every provider's client raises its own
+                pieces.put(error)
+
+        threading.Thread(target=run, daemon=True, name="rapport-chat-model").start()
+        deadline = time.monotonic() + self._timeout_s
+        try:
+            while (piece := pieces.get(timeout=max(deadline - time.monotonic(), 0.001))) is not None:
+                if isinstance(piece, BaseException):
+                    raise GenerationFailed(f"{type(piece).__name__}: {piece}") from piece
+                yield piece
+        except queue.Empty:
+            raise GenerationFailed(f"no complete reply within {self._timeout_s:g} s") from None
+        finally:
+            abandoned.set()
 
     def summarise(self, summary: str, turns: Sequence[Turn]) -> str:
         """Return a summary of the earlier summary and further turns."""
