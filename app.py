@@ -1,6 +1,6 @@
 """The composition root: builds everything once, serves the page on one port; also the `rapport` command's entry.
 
-    rapport serve            the chat page on http://127.0.0.1:7860
+rapport serve            the chat page on http://127.0.0.1:7860
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bot.cli import DeskOption, HomeOption, cli, err, prepared
 from bot.problems import RapportError
 from bot.settings import Settings, read_settings
 from memory import StoreError
+from retrieval.loaders import ArticleError
 from retrieval.model_folder import ModelError
 
 if TYPE_CHECKING:
@@ -105,12 +106,12 @@ def main() -> None:
     """Run the `rapport` command: a mistake that a person can put right is one sentence and a non-zero exit."""
     try:
         cli()
-    except (RapportError, ModelError, StoreError) as error:
+    except (RapportError, ModelError, StoreError, ArticleError) as error:
         sys.stderr.write(f"rapport: {error}\n")
         sys.exit(1)
     except OSError as error:
-        name = Path(str(error.filename)) if error.filename else ""
-        sys.stderr.write(f"rapport: {name}: {error.strerror or error}. Check the disk space and the permissions there.\n")
+        name = f"{Path(str(error.filename))}: " if error.filename else ""
+        sys.stderr.write(f"rapport: {name}{error.strerror or error}. Check the disk space and the permissions there.\n")
         sys.exit(1)
 
 

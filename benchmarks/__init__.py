@@ -1,0 +1,1 @@
+"""Benchmarks: runnable modules; see README.md."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import time
 import uuid
@@ -84,6 +85,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
         self._answers = Answers(desk, tools, self.recaps)
         self._generation = Generation(chat_model, desk, settings.chat_timeout_s) if chat_model else None
         self._locks = SessionLocks()
+        self._classifying = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="rapport-classifier")
         self._background = ThreadPoolExecutor(1, thread_name_prefix="rapport-summary")
 
     @classmethod
@@ -110,6 +112,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
 
     def close(self) -> None:
         """Finish summaries under way and close the database."""
+        self._classifying.shutdown(wait=True)
         self._background.shutdown(wait=True)
         self.memory.store.close()
 
@@ -122,8 +125,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             ValueError: an id is longer than 128 characters or holds others than letters, digits and `_.:@+-`.
             WrongCustomer: the session belongs to another customer.
         """
-        *_, last = _sums(self._turn(text, session_id, customer_id))
-        return last
+        return _whole(self._turn(text, session_id, customer_id))
 
     def greet(self, session_id: str = "", customer_id: str = "") -> Reply:
         """Return what to say before the first message: a welcome, or a welcome back; it is not kept.
@@ -182,17 +184,19 @@ class Chatbot(Runnable[ChatInput, Reply]):
         text = clean(raw)
         limit = self.settings.max_message_chars
         kept = text if len(text) <= limit else text[:limit] + "…"
+        refusal = "empty" if not text else "too_long" if len(text) > limit else "" if has_words(text) else "not_text"
+        # Both models and the memory take about the same time: the classifier works beside the other two.
+        assessment = None if refusal else self._classifying.submit(self.models.classifier.assess, [text])
         query = self.models.encoder.encode([kept])[0]
         watch.lap("encode")
         context = self.memory.load(session_id, customer_id, kept, query, self.clock())
         watch.lap("memory")
-        refusal = "empty" if not text else "too_long" if len(text) > limit else "" if has_words(text) else "not_text"
-        if refusal:
+        if assessment is None:
             values = {"length": f"{len(text):,}", "limit": f"{limit:,}"}
             words, wording = self._answers.say(refusal, context, values)
             rendered = Rendered(words, refusal, wording=wording, state="open")
             return _Turn(kept, context, query, Understood((("", 0.0),), in_scope=False), rendered, watch.laps)
-        understood = understand(self.desk, self.models.classifier, text, context)
+        understood = understand(self.desk, self.models.classifier, text, context, assessment)
         watch.lap("understand")
         candidates = self.models.knowledge.search(text, query)
         watch.lap("search")
@@ -297,12 +301,16 @@ class _Stopwatch:
         self._last = now
 
 
-def _sums(pieces: Iterator[Reply]) -> Iterator[Reply]:
-    """Yield the running sum of a stream of replies; the last one is the whole reply."""
-    total = Reply("")
+def _whole(pieces: Iterator[Reply]) -> Reply:
+    """Return the sum of a stream of replies; added up at once, since a sum for each word takes longer than a search."""
+    texts: list[str] = []
+    whole, replaces = Reply(""), False
     for piece in pieces:
-        total = total + piece
-        yield total
+        if piece.replaces:
+            texts.clear()
+        texts.append(piece.text)
+        whole, replaces = piece if piece.action else whole, replaces or piece.replaces
+    return replace(whole, text="".join(texts), replaces=replaces)
 
 
 def _ids(session_id: str, customer_id: str) -> tuple[str, str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,7 +88,10 @@ def chat(
     bot = Chatbot.open(settings=settings)
     session = uuid.uuid4().hex
     try:
-        greeting = bot.greet(session, customer)
+        try:
+            greeting = bot.greet(session, customer)
+        except ValueError as error:
+            raise RapportError(f"--customer cannot be used: {error}") from error
         _print_reply(bot.desk.settings.bot_name, greeting.text, greeting.suggestions, ())
         for text in _lines():
             last = bot.respond(text, session, customer)
@@ -187,9 +191,11 @@ def ingest(files: list[Path], desk: DeskOption = None) -> None:
     from retrieval.loaders import load_article
 
     folder = read_settings(desk=desk).desk / "articles"
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in files:
-        slug, markdown = load_article(file)
+    if not folder.parent.is_dir():
+        raise RapportError(f"There is no desk {folder.parent}. Name a desk folder, or make one: rapport desk new DIR")
+    articles = [(file, *load_article(file)) for file in files]  # all of them are read before one is written
+    folder.mkdir(exist_ok=True)
+    for file, slug, markdown in articles:
         (folder / f"{slug}.md").write_text(markdown, encoding="utf-8")
         out.print(Text(f"{file} -> {folder / slug}.md"), soft_wrap=True)
 
@@ -201,11 +207,12 @@ def doctor(desk: DeskOption = None, home: HomeOption = None) -> None:
 
     settings = read_settings(desk=desk, home=home)
     sound = True
-    for name, check in {
+    checks: dict[str, Callable[[], object]] = {
         "desk": lambda: read_desk(settings.desk),
         "models": lambda: load(read_desk(settings.desk), settings.home),
         "database": lambda: Store(settings.database).close(),
-    }.items():
+    }
+    for name, check in checks.items():
         try:
             check()
             out.print(Text(f"{name}: fine"))
@@ -243,6 +250,8 @@ def _report(settings: Settings, as_json: bool) -> None:
 
 
 def _lines() -> Iterator[str]:
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # bytes that are no text are not the customer's fault
     while True:
         try:
             text = input("You: ") if sys.stdin.isatty() else input()

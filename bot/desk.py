@@ -14,14 +14,14 @@ from zoneinfo import ZoneInfo
 
 from langchain_core.tools import BaseTool
 
-from bot.desk_files import Answer, DeskFile
+from bot.desk_files import Answer, Day, DeskFile
 from memory import FactSpec
 from retrieval import Passage
 
 DESKS = Path(__file__).parent / "desks"
 BUNDLED = DESKS / "tarn_and_thistle"
 _NAME = re.compile(r"\{(\w+)\}")
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 ToolFactory = Callable[[Path, date], list[BaseTool]]
 
@@ -108,11 +108,11 @@ def placeholders(text: str) -> set[str]:
     Raises:
         ValueError: the braces do not match, or hold more than a name.
     """
-    names = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
-    for name in names:
-        if not name.isidentifier():
+    parts = [part for part in string.Formatter().parse(text) if part[1] is not None]
+    for _, name, form, conversion in parts:
+        if not str(name).isidentifier() or form or conversion:
             raise ValueError(f"{{{name}}} is not a name in braces")
-    return names
+    return {str(name) for _, name, _, _ in parts}
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:

@@ -34,18 +34,18 @@ class _File(BaseModel):
 class Policy(_File):
     """What the desk tolerates: shares of 1, and failures in a row before a colleague takes over."""
 
-    max_wrong_answers: float = Field(0.05, gt=0, lt=1)
-    max_turned_away: float = Field(0.03, gt=0, lt=1)
-    hand_over_after: int = Field(2, ge=1)
+    max_wrong_answers: float = Field(default=0.05, gt=0, lt=1)
+    max_turned_away: float = Field(default=0.03, gt=0, lt=1)
+    hand_over_after: int = Field(default=2, ge=1)
 
 
 class MemoryLimits(_File):
     """How much of a conversation a turn looks at, and when a new conversation begins."""
 
-    buffer_tokens: int = Field(600, ge=50)
-    buffer_turns: int = Field(16, ge=1, le=200)
-    recalled_turns: int = Field(4, ge=0, le=50)
-    new_session_after_hours: float = Field(8, gt=0)
+    buffer_tokens: int = Field(default=600, ge=50)
+    buffer_turns: int = Field(default=16, ge=1, le=200)
+    recalled_turns: int = Field(default=4, ge=0, le=50)
+    new_session_after_hours: float = Field(default=8, gt=0)
 
 
 class DeskFile(_File):
@@ -116,7 +116,7 @@ class FactFile(_File):
     case: Literal["upper", "lower", "title", "keep"] = "keep"
     ask: Sentences
     confirm: Sentences
-    keep_days: int = Field(365, ge=1)
+    keep_days: int = Field(default=365, ge=1)
     personal: bool = False
     examples: dict[str, str] = {}
 

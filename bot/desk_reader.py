@@ -71,7 +71,9 @@ class _Reader:
 
     def read(self) -> Desk | None:
         if not self.folder.is_dir():
-            self._add(str(self.folder), "", "there is no such folder", "Name a desk folder, or make one: rapport desk new DIR")
+            self._add(
+                str(self.folder), "", "there is no such folder", "Name a desk folder, or make one: rapport desk new DIR"
+            )
             return None
         settings = self._settings()
         answers = self._entries("answers.yaml", "answers", Answer)
@@ -122,7 +124,7 @@ class _Reader:
         if text is None:
             return {}
         try:
-            content = yaml.load(text, _UniqueKeys)  # noqa: S506: a safe loader that refuses repeated keys
+            content = yaml.load(text, _UniqueKeys)  # noqa: S506 (a safe loader that refuses repeated keys)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
@@ -132,7 +134,9 @@ class _Reader:
             return {}
         if not isinstance(content, dict) or not content:
             self.unread.add(name)
-            self._add(name, "", "it does not hold `name: value` entries", "Write it as the bundled desk's file is written")
+            self._add(
+                name, "", "it does not hold `name: value` entries", "Write it as the bundled desk's file is written"
+            )
             return {}
         return content
 
@@ -141,7 +145,7 @@ class _Reader:
             return model.model_validate(content)
         except ValidationError as error:
             for one in error.errors():
-                where = ".".join(filter(None, [place, *map(str, one["loc"])]))
+                where = ".".join(part for part in (place, *map(str, one["loc"])) if part not in ("", "[key]"))
                 remedy = "Remove it or correct its name" if one["type"] == "extra_forbidden" else "Correct this entry"
                 self._add(name, where, one["msg"].removeprefix("Value error, "), remedy)
             return None
@@ -228,6 +232,7 @@ class _Reader:
             return []
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         rows: list[tuple[int, dict[str, str]]] = []
+        sound = 0  # the last row that could be read
         try:
             if missing := [column for column in columns if column not in (reader.fieldnames or [])]:
                 self.unread.add(name)
@@ -235,6 +240,7 @@ class _Reader:
                 self._add(name, "row 1", what, f"Begin the file with: {','.join(columns)}")
                 return []
             for row in reader:
+                sound = reader.line_num
                 if None in row:
                     what = "the row has more columns than the first one"
                     self._add(name, f"row {reader.line_num}", what, 'Put a text with commas in quotes: "Hi, there"')
@@ -242,12 +248,14 @@ class _Reader:
                 values = {column: (row[column] or "").strip() for column in columns}
                 for column, value in values.items():
                     if not value:
-                        self._add(name, f"row {reader.line_num}", f"the {column} is empty", "Fill it in or remove the row")
+                        self._add(
+                            name, f"row {reader.line_num}", f"the {column} is empty", "Fill it in or remove the row"
+                        )
                 if all(values.values()):
                     rows.append((reader.line_num, values))
         except csv.Error as error:
             self.unread.add(name)
-            self._add(name, f"row {reader.line_num}", f"it is not valid CSV ({error})", "Check the quotes in this row")
+            self._add(name, f"row {sound + 1}", f"it is not valid CSV ({error})", "Check the quotes in this row")
         return rows
 
     def _messages(self, name: str, *, required: bool) -> list[tuple[int, str, str]]:
@@ -353,7 +361,7 @@ class _Reader:
         """Return the names of the desk's tools, or None where they cannot be known."""
         try:
             factory = load_tool_factory(self.folder / "tools.py")
-        except Exception as error:  # the desk's own code may raise anything while it is imported
+        except Exception as error:  # noqa: BLE001 (the desk's own code may raise anything while it is imported)
             what = f"it cannot be imported ({type(error).__name__}: {error})"
             self._add("tools.py", "", what, "It must define make_tools(home, today)")
             return None

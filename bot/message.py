@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import unicodedata
+from concurrent.futures import Future
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bot.desk import Desk
 from bot.turn import Understood
 from finetune import IntentClassifier
 from memory import Context
 from memory.facts import find_facts
+
+Assessment = tuple[NDArray[np.floating], NDArray[np.floating]]
 
 _KEPT_CONTROLS = "\n\t"
 # Marks that turn the reading direction of the text around them: they could make a page show something else than is there.
@@ -22,7 +26,8 @@ def clean(text: str) -> str:
     kept = (
         char
         for char in text
-        if char in _KEPT_CONTROLS or (unicodedata.category(char) not in ("Cc", "Cs") and char not in _DIRECTION_OVERRIDES)
+        if char in _KEPT_CONTROLS
+        or (unicodedata.category(char) not in ("Cc", "Cs") and char not in _DIRECTION_OVERRIDES)
     )
     return unicodedata.normalize("NFC", "".join(kept)).strip()
 
@@ -32,8 +37,12 @@ def has_words(text: str) -> bool:
     return any(char.isalnum() for char in text)
 
 
-def understand(desk: Desk, classifier: IntentClassifier, text: str, context: Context) -> Understood:
+def understand(
+    desk: Desk, classifier: IntentClassifier, text: str, context: Context, assessment: Future[Assessment]
+) -> Understood:
     """Return what a message says; one that repeats a button's label means what the button means.
+
+    `assessment` is what `classifier.assess` makes of the message; it may be under way.
 
     Raises:
         TimeoutError: a pattern of the desk takes too long.
@@ -43,7 +52,7 @@ def understand(desk: Desk, classifier: IntentClassifier, text: str, context: Con
     intent = _button(desk, text, context)
     if intent is not None:
         return Understood(((intent, 1.0),), in_scope=True, facts=facts)
-    probabilities, scores = classifier.assess([text])
+    probabilities, scores = assessment.result()
     order = np.argsort(-probabilities[0], kind="stable")[:5]
     intents = tuple((classifier.classes_[place], float(probabilities[0][place])) for place in order)
     return Understood(intents, bool(scores[0] >= classifier.in_scope_threshold), facts)

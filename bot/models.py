@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,9 +72,7 @@ def prepare(desk: Desk, home: Path, progress: Progress = lambda _what, _share: N
     encoder = Encoder(encoder_folder(home))
     about = {"desk": desk.name, "passage_threshold": _passage_threshold(desk, _knowledge(desk, home, encoder), encoder)}
     policy = desk.settings.policy
-    classifier = IntentClassifier(
-        max_wrong_answers=policy.max_wrong_answers, max_turned_away=policy.max_turned_away
-    )
+    classifier = IntentClassifier(max_wrong_answers=policy.max_wrong_answers, max_turned_away=policy.max_turned_away)
     texts, intents = zip(*desk.messages, strict=True)
     classifier.fit(texts, intents, desk.out_of_scope, progress, about)
     classifier.save(target)
@@ -85,8 +84,10 @@ def load(desk: Desk, home: Path) -> Models:
     Raises:
         ModelError: a model is missing, incomplete or altered.
     """
-    encoder = Encoder(encoder_folder(home))
-    classifier = IntentClassifier.load(intent_folder(home, desk))
+    with ThreadPoolExecutor(1) as other:
+        loading = other.submit(IntentClassifier.load, intent_folder(home, desk))
+        encoder = Encoder(encoder_folder(home))
+        classifier = loading.result()
     thresholds = Thresholds(classifier.answer_threshold, float(classifier.manifest["passage_threshold"]))
     return Models(encoder, classifier, _knowledge(desk, home, encoder), thresholds)
 

@@ -1,7 +1,7 @@
 """What can be wrong with a desk: every problem with its file, its place and its remedy.
 
-    RapportError          something a person can put right; the message says what, where and how
-    └── DeskError         a desk folder with mistakes; `problems` lists them all
+RapportError          something a person can put right; the message says what, where and how
+└── DeskError         a desk folder with mistakes; `problems` lists them all
 """
 
 from __future__ import annotations

@@ -31,13 +31,15 @@ def answer_threshold(confidences: Floats, correct: NDArray[np.bool_], max_wrong:
     """
     order = np.argsort(-confidences, kind="stable")
     wrong = np.cumsum(~correct[order]) / np.arange(1, len(order) + 1)
-    good = np.flatnonzero(wrong <= max_wrong)
+    # Messages of equal confidence are answered together or not at all.
+    last_of_equals = np.append(np.diff(confidences[order]) != 0, True)
+    good = np.flatnonzero((wrong <= max_wrong) & last_of_equals)
     return float(confidences[order[good[-1]]]) if len(good) else float(confidences.max())
 
 
 def in_scope_threshold(scores: Floats, max_turned_away: float) -> float:
     """Return the score that at most `max_turned_away` of the held-out in-scope messages fall below; `(n,)`."""
-    return float(np.quantile(scores, max_turned_away))
+    return float(np.quantile(scores, max_turned_away, method="lower"))
 
 
 def expected_calibration_error(confidences: Floats, correct: NDArray[np.bool_], bins: int = 15) -> float:

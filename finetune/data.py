@@ -14,7 +14,7 @@ def check(texts: Sequence[str], labels: Sequence[str]) -> None:
     """Refuse data that nothing can be learnt from.
 
     Raises:
-        ValueError: the lengths differ, a text or label is empty, or there are fewer than two labels or two texts a label.
+        ValueError: the lengths differ, a text or label is empty, or there are fewer than two labels or texts a label.
     """
     if len(texts) != len(labels):
         raise ValueError(f"there are {len(texts)} texts and {len(labels)} labels; each text needs one label")
@@ -29,11 +29,11 @@ def check(texts: Sequence[str], labels: Sequence[str]) -> None:
 
 
 def split(labels: Sequence[str], share: float, seed: int) -> tuple[list[int], list[int]]:
-    """Return row numbers for training and for validation: `share` of each label, at least one where it has 5 or more."""
+    """Return row numbers for training and for validation: `share` of each label, at least one of 5 or more."""
     rows_of: dict[str, list[int]] = defaultdict(list)
     for row, label in enumerate(labels):
         rows_of[label].append(row)
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311 (no secret)
     held: list[int] = []
     for label in sorted(rows_of):
         rows = rows_of[label]

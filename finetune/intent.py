@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from finetune.calibration import answer_threshold, fit_temperature, in_scope_threshold
 from finetune.data import check, split
 from retrieval.encoder import BASE_SHA256
 from retrieval.model_folder import ModelError, new_folder, read_manifest
 from retrieval.onnx_model import OnnxModel
 
 Floats = NDArray[np.floating]
+_UNFITTED = "The classifier is neither fitted nor loaded. Call fit(texts, labels) or load(folder)."
 
 
 class IntentClassifier:
@@ -43,7 +44,6 @@ class IntentClassifier:
         self.seed = seed
         self._model: OnnxModel | None = None
         self._folder: Path | None = None
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
     def fit(
         self,
@@ -63,17 +63,19 @@ class IntentClassifier:
             ModelError: the base weights are missing or altered.
         """
         check(texts, labels)
+        classes = sorted(set(labels))
+        number_of = {label: number for number, label in enumerate(classes)}
+        all_texts = [*texts, *out_of_scope]
+        targets = [*(number_of[label] for label in labels), *([len(classes)] * len(out_of_scope))]
+        kept, held = split([str(target) for target in targets], 1 / 8, self.seed)
+        if not any(targets[row] < len(classes) for row in held):
+            raise ValueError("no label has the 5 texts it takes to hold one out; give each label more")
         from tokenizers import Tokenizer
 
         from finetune import training
         from finetune.base import base_folder, load_base
         from finetune.export import export_classifier
 
-        classes = sorted(set(labels))
-        number_of = {label: number for number, label in enumerate(classes)}
-        all_texts = [*texts, *out_of_scope]
-        targets = [*(number_of[label] for label in labels), *([len(classes)] * len(out_of_scope))]
-        kept, held = split([str(target) for target in targets], 1 / 8, self.seed)
         settings = training.Settings(seed=self.seed)
         tokenizer_file = base_folder() / "tokenizer.json"
         tokenizer = Tokenizer.from_file(str(tokenizer_file))
@@ -92,15 +94,18 @@ class IntentClassifier:
             **solved,
             **(about or {}),
         }
-        self._scratch = tempfile.TemporaryDirectory(prefix="rapport-")
-        folder = Path(self._scratch.name) / "intent"
+        scratch = tempfile.mkdtemp(prefix="rapport-")
+        weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
+        folder = Path(scratch) / "intent"
         export_classifier(model, tokenizer_file, folder, manifest)
-        self._use(folder)
+        self._use(folder, read_manifest(folder))
         progress("Calibrating and exporting", 1.0)
         return self
 
     def _solve(self, logits: Floats, targets: NDArray[np.integer]) -> dict[str, float]:
         """Return temperature and thresholds from the held-out rows' logits `(n, classes + 1)`."""
+        from finetune.calibration import answer_threshold, fit_temperature, in_scope_threshold  # imports an optimiser
+
         inside = targets < len(self.classes_)
         known, scores = logits[inside][:, : len(self.classes_)], self._in_scope(logits[inside])
         temperature = fit_temperature(known, targets[inside])
@@ -115,9 +120,10 @@ class IntentClassifier:
 
     def assess(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
         """Return probabilities `(n, classes)` and in-scope scores `(n,)` of texts, in one pass."""
+        model = self._served()
         if not texts:
             return np.zeros((0, len(self.classes_))), np.zeros(0)
-        logits = self._served().run(texts)["logits"]
+        logits = model.run(texts)["logits"]
         known = logits[:, : len(self.classes_)]
         return softmax(known / self._temperature, axis=1), self._in_scope(logits)
 
@@ -135,8 +141,8 @@ class IntentClassifier:
 
     def save(self, folder: Path | str) -> None:
         """Write the model to a folder, whole or not at all."""
-        self._served()
-        assert self._folder is not None
+        if self._folder is None:
+            raise ModelError(_UNFITTED)
         with new_folder(Path(folder)) as draft:
             shutil.copytree(self._folder, draft, dirs_exist_ok=True)
 
@@ -147,10 +153,11 @@ class IntentClassifier:
         Raises:
             ModelError: the folder is missing, incomplete or altered, or holds another kind of model.
         """
-        classifier = cls()
-        if read_manifest(Path(folder)).get("kind") != "intent":
+        manifest = read_manifest(Path(folder))
+        if manifest.get("kind") != "intent":
             raise ModelError(f"{folder} does not hold an intent classifier. Train one: rapport train intent")
-        classifier._use(Path(folder))
+        classifier = cls()
+        classifier._use(Path(folder), manifest)
         return classifier
 
     @property
@@ -158,10 +165,9 @@ class IntentClassifier:
         """What is known about the model: classes, thresholds, hashes, settings."""
         return self._served().manifest
 
-    def _use(self, folder: Path) -> None:
+    def _use(self, folder: Path, manifest: dict[str, Any]) -> None:
         self._folder = folder
-        self._model = OnnxModel(folder)
-        manifest = self._model.manifest
+        self._model = OnnxModel(folder, manifest)
         self.classes_ = list(manifest["classes"])
         self._temperature = float(manifest["temperature"])
         self.answer_threshold = float(manifest["answer_threshold"])
@@ -169,7 +175,7 @@ class IntentClassifier:
 
     def _served(self) -> OnnxModel:
         if self._model is None:
-            raise ModelError("The classifier is neither fitted nor loaded. Call fit(texts, labels) or load(folder).")
+            raise ModelError(_UNFITTED)
         return self._model
 
     def _in_scope(self, logits: Floats) -> Floats:

@@ -130,7 +130,7 @@ def _fine_tune(
     settings: Settings,
     progress: Progress,
 ) -> None:
-    rng = random.Random(settings.seed)
+    rng = random.Random(settings.seed)  # noqa: S311 (no secret)
     groups = [
         {"params": list(upper.parameters()), "lr": settings.learning_rate},
         {"params": list(model.head.parameters()), "lr": settings.head_learning_rate},
@@ -179,7 +179,7 @@ def _by_length(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
 
 
 def _shuffled(rows: Sequence[Tensor], size: int, rng: random.Random) -> list[list[int]]:
-    """Return all rows once in batches of like length: shuffled, sorted within stretches of 20 batches, shuffled again."""
+    """Return all rows once in batches of like length: shuffled, sorted by stretches of 20 batches, shuffled again."""
     order = rng.sample(range(len(rows)), len(rows))
     batches = []
     for start in range(0, len(order), size * 20):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
 from memory.conversation import ConversationMemory
+from memory.facts import FactSpec
 from memory.recall import store_vectors
-from memory.store import Store
 from memory.summary import drop_summaries
 from memory.tables import CUSTOMERS, FACTS, SESSIONS, TURNS
 
@@ -60,8 +60,7 @@ def forget_fact(memory: ConversationMemory, customer_id: str, name: str) -> int:
         values = list(connection.scalars(select(FACTS.c.value).where(mine)))
         if values:
             connection.execute(delete(FACTS).where(mine))
-            form = memory.specs[name].form if name in memory.specs else "{value}"
-            _redact(memory, connection, customer_id, _mentions(values, form))
+            _redact(memory, connection, customer_id, memory.specs.get(name, FactSpec(name, name)), values)
     _settle(memory, customer_id)
     return len(values)
 
@@ -75,12 +74,21 @@ def _mentions(values: Sequence[str], form: str) -> re.Pattern[str]:
         loose = r"[\s,]*".join(re.escape(word) for word in core.split())
         parts.append(rf"(?:{re.escape(prefix.rstrip('- '))}[\s-]*)?{loose}" if prefix else loose)
     longest_first = "|".join(sorted(parts, key=len, reverse=True))
-    return re.compile(rf"(?<![\w'’])(?:{longest_first})(?!\w)", re.IGNORECASE)
+    # A value may stand in quotation marks, but the s of "it's" is no value.
+    return re.compile(rf"(?<!\w)(?<!\w['’])(?:{longest_first})(?!\w)", re.IGNORECASE)
 
 
 def _redact(
-    memory: ConversationMemory, connection: Connection, customer_id: str, pattern: re.Pattern[str]
+    memory: ConversationMemory, connection: Connection, customer_id: str, spec: FactSpec, values: Sequence[str]
 ) -> None:
+    pattern = _mentions(values, spec.form)
+
+    def hide(text: str) -> str:
+        text = pattern.sub(GONE, text)
+        for start, end in reversed(spec.spans(text, values)):
+            text = text[:start] + GONE + text[end:]
+        return text
+
     rows = connection.execute(
         select(TURNS.c.id, TURNS.c.session_id, TURNS.c.text, TURNS.c.reply, TURNS.c.decision).where(
             TURNS.c.customer_id == customer_id
@@ -89,7 +97,7 @@ def _redact(
     touched, sessions = [], set()
     for row in rows:
         new = {"text": row.text, "reply": row.reply, "decision": row.decision}
-        clean = _clean(new, pattern)
+        clean = _clean(new, hide)
         if clean != new:
             connection.execute(update(TURNS).where(TURNS.c.id == row.id).values(**clean))
             touched.append((row.id, clean["text"]))
@@ -100,13 +108,13 @@ def _redact(
         drop_summaries(connection, sorted(sessions))
 
 
-def _clean(value: Any, pattern: re.Pattern[str]) -> Any:
+def _clean(value: Any, hide: Callable[[str], str]) -> Any:
     if isinstance(value, str):
-        return pattern.sub(GONE, value)
+        return hide(value)
     if isinstance(value, dict):
-        return {key: _clean(part, pattern) for key, part in value.items()}
+        return {key: _clean(part, hide) for key, part in value.items()}
     if isinstance(value, list):
-        return [_clean(part, pattern) for part in value]
+        return [_clean(part, hide) for part in value]
     return value
 
 
@@ -116,15 +124,6 @@ def _delete_turns(connection: Connection, condition: Any) -> int:
 
 
 def _settle(memory: ConversationMemory, customer_id: str) -> None:
-    """Drop the customer's index and empty the write-ahead log, which still holds what was deleted."""
+    """Drop the customer's index and wipe what was deleted from the database's files."""
     memory.recall.forget(customer_id)
-    _checkpoint(memory.store)
-
-
-def _checkpoint(store: Store) -> None:
-    if store.engine.dialect.name == "sqlite":
-        connection = store.engine.raw_connection()
-        try:
-            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        finally:
-            connection.close()
+    memory.store.purge()

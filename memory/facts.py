@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-
 
 import regex
 
@@ -44,6 +43,21 @@ class FactSpec:
             matches = (pattern.fullmatch(text.strip(), timeout=1) for pattern in self.answers)
             found = [match for match in matches if match]
         return self._form(max(found, key=lambda match: match.start("value"))["value"]) if found else None
+
+    def spans(self, text: str, values: Collection[str]) -> list[tuple[int, int]]:
+        """Return where a text says one of some values in the words of a customer, in order, without overlaps.
+
+        Raises:
+            TimeoutError: one of the desk's patterns takes longer than a second.
+        """
+        found = [match for pattern in self.patterns for match in pattern.finditer(text, timeout=1)]
+        first, last = len(text) - len(text.lstrip()), len(text.rstrip())
+        found += [match for one in self.answers if (match := one.fullmatch(text, first, last, timeout=1))]
+        spans: list[tuple[int, int]] = []
+        for span in sorted(match.span("value") for match in found if self._form(match["value"]) in values):
+            if not spans or span[0] >= spans[-1][1]:
+                spans.append(span)
+        return spans
 
     def _form(self, value: str) -> str:
         tidy = " ".join(value.split()).strip(" .,;:!?")

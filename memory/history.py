@@ -116,10 +116,11 @@ def export(store: Store, customer_id: str) -> dict[str, Any]:
         StoreError: nothing is held about such a customer.
     """
     with store.read() as connection:
-        if connection.scalar(select(CUSTOMERS.c.id).where(CUSTOMERS.c.id == customer_id)) is None:
+        known_since = connection.scalar(select(CUSTOMERS.c.created_at).where(CUSTOMERS.c.id == customer_id))
+        if known_since is None:
             raise StoreError(f"Nothing is held about a customer {customer_id!r}.")
         tables = {table.name: table for table in (SESSIONS, TURNS, FACTS, SUMMARIES)}
-        held: dict[str, Any] = {"customer_id": customer_id}
+        held: dict[str, Any] = {"customer_id": customer_id, "created_at": known_since}
         for name, table in tables.items():
             rows = connection.execute(select(table).where(table.c.customer_id == customer_id))
             held[name] = [dict(row._mapping) for row in rows]

@@ -26,6 +26,7 @@ from retrieval.index import FaissIndex
 from retrieval.lexical import BM25
 
 MOST_TURNS = 200_000  # indexed turns kept in memory over all customers: about 400 MB
+_OWN_TURNS = 1  # what an index takes by itself, in turns
 _SHARE = 20  # candidates taken from each ranking beyond those that are left out
 
 _NEW = (
@@ -46,12 +47,16 @@ class Recalled:
 
 
 class _CustomerIndex:
-    """Everything one customer ever said here, ready to be searched; `last` is the newest turn id it covers."""
+    """Everything one customer ever said here, ready to be searched.
+
+    `last` is the newest turn id it covers, `counted` what it counts towards `MOST_TURNS`.
+    """
 
     def __init__(self, encoder: Encoder) -> None:
         self.meaning = FaissIndex(encoder, DIM)
         self.words = BM25()
         self.last = 0
+        self.counted = _OWN_TURNS
         self.lock = threading.Lock()
 
 
@@ -62,6 +67,7 @@ class Recall:
         self._encoder = encoder
         self._lock = threading.Lock()
         self._indexes: OrderedDict[str, _CustomerIndex] = OrderedDict()
+        self._counted = 0
 
     def search(
         self,
@@ -93,32 +99,44 @@ class Recall:
     def forget(self, customer_id: str) -> None:
         """Drop what is held about a customer; the next search builds it again from the rows that are left."""
         with self._lock:
-            self._indexes.pop(customer_id, None)
+            index = self._indexes.pop(customer_id, None)
+            self._counted -= index.counted if index else 0
 
     def _index(self, customer_id: str) -> _CustomerIndex:
         with self._lock:
-            index = self._indexes.setdefault(customer_id, _CustomerIndex(self._encoder))
+            index = self._indexes.get(customer_id)
+            if index is None:
+                index = self._indexes[customer_id] = _CustomerIndex(self._encoder)
+                self._counted += index.counted
             self._indexes.move_to_end(customer_id)
-            while len(self._indexes) > 1 and sum(len(one.words) for one in self._indexes.values()) > MOST_TURNS:
-                self._indexes.popitem(last=False)
+            while len(self._indexes) > 1 and self._counted > MOST_TURNS:
+                self._counted -= self._indexes.popitem(last=False)[1].counted
             return index
+
+    def _count(self, customer_id: str, index: _CustomerIndex, turns: int) -> None:
+        """Count what an index has grown by, unless it has been dropped meanwhile."""
+        with self._lock:
+            if self._indexes.get(customer_id) is index:
+                index.counted += turns
+                self._counted += turns
 
     def _catch_up(self, connection: Connection, customer_id: str, index: _CustomerIndex) -> None:
         rows = connection.execute(_NEW, {"customer_id": customer_id, "after": index.last}).all()
         if not rows:
             return
-        usable = [row.vector is not None and row.encoder == self._encoder.name for row in rows]
+        usable = [row.encoder == self._encoder.name and len(row.vector) == 4 * DIM for row in rows]
         vectors = np.zeros((len(rows), DIM), dtype=np.float32)
         stale = [place for place, good in enumerate(usable) if not good]
         for place, good in enumerate(usable):
             if good:
                 vectors[place] = np.frombuffer(rows[place].vector, dtype="<f4")
-        if stale:  # the vectors are missing or another encoder's: derived things are made again
+        if stale:  # the vectors are missing, damaged or another encoder's: derived things are made again
             vectors[stale] = self._encoder.encode([rows[place].text for place in stale])
         keys = [str(row.id) for row in rows]
         index.meaning.add_vectors([Document(id=key, page_content="") for key in keys], vectors)
         index.words.add(keys, [f"{row.text}\n{row.reply}" for row in rows])
         index.last = rows[-1].id
+        self._count(customer_id, index, len(rows))
 
 
 def store_vectors(

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from memory.migrations import migrate
@@ -58,15 +58,18 @@ class Store:
         Raises:
             StoreError: the database is locked, damaged, unreachable, out of space or from a newer version.
         """
-        self.url = url
         try:
+            self.url = make_url(url).render_as_string(hide_password=True)  # as messages show it
             self.engine = _engine(url)
+        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
+            raise StoreError(f"RAPPORT_DATABASE_URL is not a database address that can be used: {error}") from error
+        except OSError as error:
+            raise StoreError(f"The folder of the database {self.url} cannot be made: {error}") from error
+        try:
             with self.write() as connection:
                 migrate(connection)
-        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-            raise StoreError(f"RAPPORT_DATABASE_URL is not a database address that can be used: {error}") from error
         except ValueError as error:
-            raise StoreError(f"The database {url} cannot be used: {error}. Upgrade Rapport.") from error
+            raise StoreError(f"The database {self.url} cannot be used: {error}. Upgrade Rapport.") from error
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -88,6 +91,32 @@ class Store:
         with self._transaction(immediate=True) as connection:
             yield connection
 
+    def purge(self) -> None:
+        """Leave no trace of deleted rows in the files of a SQLite database; it takes time in proportion to their size.
+
+        `secure_delete` alone is not enough: rows that moved between pages leave copies behind, so the file is written
+        anew, and the write-ahead log is emptied. https://sqlite.org/lang_vacuum.html
+
+        Raises:
+            StoreError: the file is in use for too long, or there is no space for a second copy of it.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return
+        connection = self.engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute("VACUUM")
+            busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.Error as error:
+            raise StoreError(f"The rows are deleted, but not yet overwritten. {_explain(self.url, error)}") from error
+        finally:
+            connection.close()
+        if busy:
+            raise StoreError(
+                f"The rows are deleted, but not yet overwritten: another program reads {self.url}. "
+                "Stop that program, then forget again."
+            )
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
@@ -104,10 +133,10 @@ class Store:
 
 
 def _engine(url: str) -> Engine:
-    if not url.startswith("sqlite"):
+    address = make_url(url)
+    if address.get_backend_name() != "sqlite":
         return create_engine(url)
-    file = url.removeprefix("sqlite:///")
-    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    Path(address.database or "").parent.mkdir(parents=True, exist_ok=True)
     # isolation_level None: transactions begin where we say so, not where the driver guesses.
     engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000, "isolation_level": None})
 

@@ -122,8 +122,10 @@ def write_prose(store: Store, session_id: str, customer_id: str, writer: Summary
         if not text:
             raise ValueError("the chat model returned an empty summary")
         with store.write() as connection:
-            current, _, _ = load_summaries(connection, session_id)
-            if current.covers < digest.covers:  # forgotten meanwhile: the prose may hold what must not return
+            # Forgotten or written meanwhile: the prose may hold what must not return.
+            if load_summaries(connection, session_id)[1:] != (prose, covers):
+                return False
+            if turns_between(connection, session_id, covers, digest.covers) != turns:
                 return False
             ids = (digest.first, turns[-1].id)
             _store(connection, session_id, customer_id, "model", {"text": text}, ids, digest.covers)

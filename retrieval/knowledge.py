@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from langchain_core.documents import Document
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from retrieval.encoder import DIM, Encoder
@@ -97,9 +98,8 @@ def _vectors(texts: list[str], encoder: Encoder, cache: Path | None) -> NDArray[
     if cache is None:
         return encoder.encode(texts)
     path = cache / f"passages-{key}.safetensors"
-    if path.is_file():
-        vectors: NDArray[np.float32] = load_file(path)["vectors"]
-        return vectors
+    if (kept := _kept(path, len(texts))) is not None:
+        return kept
     vectors = encoder.encode(texts)
     cache.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
@@ -108,3 +108,12 @@ def _vectors(texts: list[str], encoder: Encoder, cache: Path | None) -> NDArray[
         old.unlink()
     draft.replace(path)
     return vectors
+
+
+def _kept(path: Path, count: int) -> NDArray[np.float32] | None:
+    """Return the vectors in a cache file, or None where they are missing or damaged."""
+    try:
+        vectors: NDArray[np.float32] = load_file(path)["vectors"]
+    except (FileNotFoundError, SafetensorError, KeyError):
+        return None
+    return vectors if vectors.shape == (count, DIM) else None

@@ -66,10 +66,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        files: dict[str, str] = manifest["files"]
-    except FileNotFoundError:
+        files: dict[str, str] = dict(manifest["files"])
+    except (FileNotFoundError, NotADirectoryError):
         raise ModelError(f"No model in {folder}. Run `rapport train intent` to make it.") from None
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder / MANIFEST} is damaged ({error}). Delete {folder} and train again.") from None
     for name, expected in files.items():
         path = folder / name

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +16,27 @@ from tokenizers import Tokenizer
 from retrieval.model_folder import read_manifest
 
 BATCH = 64
+THREADS = 2
 
 
 class OnnxModel:
     """Runs `model.onnx` of a model folder on texts, in length-sorted batches of at most 64.
 
+    A batch runs on the thread that asks for it: two messages on two cores then take half as long as each of them spread
+    over both. `manifest` is the folder's, where it has been read and its hashes checked already.
+
     Raises:
         ModelError: the folder is missing, incomplete or altered.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.manifest = read_manifest(folder)
+    def __init__(self, folder: Path, manifest: dict[str, Any] | None = None) -> None:
+        self.manifest = manifest or read_manifest(folder)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(max_length=int(self.manifest["max_tokens"]))
-        self._counter = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._counter.no_padding()
-        self._counter.no_truncation()
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 2
+        options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        # A spinning worker keeps a core busy between messages, which starves the other sessions.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(
             str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
@@ -47,9 +48,9 @@ class OnnxModel:
         encodings = self.tokenizer.encode_batch(list(texts))
         order = sorted(range(len(texts)), key=lambda row: len(encodings[row].ids))
         parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self.outputs}
-        for start in range(0, len(order), BATCH):
-            rows = order[start : start + BATCH]
-            for name, values in self._run_batch([encodings[row] for row in rows]).items():
+        batches = [[encodings[row] for row in order[start : start + BATCH]] for start in range(0, len(order), BATCH)]
+        for outputs in self._run_batches(batches):
+            for name, values in outputs.items():
                 parts[name].append(values)
         back = np.argsort(np.asarray(order, dtype=np.int64))
         return {name: np.concatenate(values)[back] for name, values in parts.items() if values}
@@ -57,6 +58,19 @@ class OnnxModel:
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a text takes, untruncated, without the two special ones."""
         return len(self._counter.encode(text, add_special_tokens=False).ids)
+
+    @cached_property
+    def _counter(self) -> Any:
+        """The tokenizer without truncation."""
+        counter = Tokenizer.from_str(self.tokenizer.to_str())
+        counter.no_truncation()
+        return counter
+
+    def _run_batches(self, batches: Sequence[Sequence[Any]]) -> list[dict[str, NDArray[np.float32]]]:
+        if len(batches) == 1:
+            return [self._run_batch(batches[0])]
+        with ThreadPoolExecutor(THREADS) as pool:
+            return list(pool.map(self._run_batch, batches))
 
     def _run_batch(self, encodings: Sequence[Any]) -> dict[str, NDArray[np.float32]]:
         longest = max(len(encoding.ids) for encoding in encodings)

@@ -1,0 +1,323 @@
+"""The `rapport` command: what it prints, what it refuses, and the sentence it refuses it with."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bot.desk import BUNDLED, DESKS, Desk
+from bot.models import encoder_folder, intent_folder
+
+RAPPORT = Path(sys.executable).parent / "rapport"
+COMMANDS = [
+    *([], ["serve"], ["chat"], ["desk"], ["desk", "check"], ["desk", "new"], ["train"], ["train", "intent"]),
+    *(["evaluate"], ["ingest"], ["memory"], ["memory", "show"], ["memory", "export"], ["memory", "forget"], ["doctor"]),
+]
+
+Done = subprocess.CompletedProcess[str]
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def rapport(tmp_path: Path, home: Path) -> Run:
+    """Run the command in a folder of its own, on a home with prepared models."""
+    (tmp_path / "work").mkdir()
+
+    def run(*arguments: object, stdin: str | bytes = "", **environment: object) -> Done:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")}
+        given = {"RAPPORT_HOME": home, "COLUMNS": "200", "PYTHONIOENCODING": "utf-8", **environment}
+        done = subprocess.run(
+            [RAPPORT, *map(str, arguments)],
+            input=stdin if isinstance(stdin, bytes) else stdin.encode(),
+            capture_output=True,
+            env={**clean, **{name: str(value) for name, value in given.items()}},
+            cwd=tmp_path / "work",
+            check=False,
+        )
+        return Done(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return run
+
+
+def refusal(done: Done) -> str:
+    """Return the one sentence (it may be followed by a remedy) that a command was refused with."""
+    assert done.returncode == 1, done
+    assert done.stderr.startswith("rapport: "), done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr.removeprefix("rapport: ").strip()
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command) or "rapport")
+def test_every_command_explains_itself(rapport: Run, command: list[str]) -> None:
+    done = rapport(*command, "--help")
+
+    assert done.returncode == 0
+    assert "Usage:" in done.stdout
+
+
+# Desks
+
+
+def test_a_new_desk_is_written_and_is_fine(rapport: Run, tmp_path: Path) -> None:
+    made, checked = rapport("desk", "new", "mine"), rapport("desk", "check", "mine")
+
+    assert (made.returncode, checked.returncode) == (0, 0)
+    assert "rapport desk check mine" in made.stdout
+    assert checked.stdout == "mine is fine.\n"
+    names = {path.relative_to(DESKS / "starter") for path in (DESKS / "starter").rglob("*")}
+    assert {path.relative_to(tmp_path / "work" / "mine") for path in (tmp_path / "work" / "mine").rglob("*")} == names
+
+
+def test_a_new_desk_never_replaces_a_folder(rapport: Run, tmp_path: Path) -> None:
+    (tmp_path / "work" / "mine").mkdir()
+
+    assert "mine is already there" in refusal(rapport("desk", "new", "mine"))
+    assert list((tmp_path / "work" / "mine").iterdir()) == []
+
+
+@pytest.fixture
+def wrong_desk(tmp_path: Path) -> Path:
+    folder = Path(shutil.copytree(DESKS / "starter", tmp_path / "wrong"))
+    with (folder / "intents.csv").open("a", encoding="utf-8") as file:
+        file.write("do you rent bikes,rental\n")
+    (folder / "articles" / "prices.md").unlink()
+    return folder
+
+
+def test_a_check_lists_every_mistake_and_fails(rapport: Run, wrong_desk: Path) -> None:
+    done = rapport("desk", "check", wrong_desk)
+
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "answers.yaml, repair_cost: there is no article articles/prices.md. Correct the name, or add what is missing",
+        "intents.csv, row 122: the intent 'rental' has no answer. Add it to answers.yaml or correct its name",
+    ]
+    assert done.stderr.startswith("2 mistakes in ")
+
+
+def test_a_check_gives_its_list_as_json(rapport: Run, wrong_desk: Path) -> None:
+    wrong, fine = rapport("desk", "check", wrong_desk, "--json"), rapport("desk", "check", BUNDLED, "--json")
+
+    assert (wrong.returncode, fine.returncode) == (1, 0)
+    assert [(one["file"], one["place"]) for one in json.loads(wrong.stdout)] == [
+        ("answers.yaml", "repair_cost"),
+        ("intents.csv", "row 122"),
+    ]
+    assert json.loads(fine.stdout) == []
+
+
+def test_a_chat_on_a_wrong_desk_is_refused_with_every_mistake(rapport: Run, wrong_desk: Path) -> None:
+    done = rapport("chat", "--desk", wrong_desk, stdin="hello\n")
+
+    assert done.returncode == 1
+    assert "has 2 mistakes" in done.stderr
+    assert "articles/prices.md" in done.stderr
+    assert "'rental'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# Measuring
+
+
+def test_an_evaluation_measures_the_desk_as_json(rapport: Run, desk: Desk) -> None:
+    done = rapport("evaluate", "--json")
+    figures = json.loads(done.stdout)
+
+    assert done.returncode == 0
+    assert figures["messages"] == len(desk.test_messages)
+    assert figures["accuracy"] >= 0.93
+    assert {"answered", "wrong_of_answered", "out_of_scope_caught", "held_out_accuracy"} <= set(figures)
+
+
+def test_an_evaluation_without_models_says_how_to_make_them(rapport: Run, tmp_path: Path) -> None:
+    assert "rapport train intent" in refusal(rapport("evaluate", RAPPORT_HOME=tmp_path / "new"))
+
+
+def test_an_evaluation_without_test_messages_says_what_is_missing(rapport: Run, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(DESKS / "starter", tmp_path / "untested"))
+    (folder / "test.csv").unlink()
+
+    assert "no test.csv (columns text,intent)" in refusal(rapport("evaluate", "--desk", folder))
+
+
+# Chatting and what is remembered
+
+
+def test_a_chat_over_a_pipe_answers_each_line(rapport: Run) -> None:
+    done = rapport("chat", stdin="how long does delivery take?\nmy email is nora@example.com\n\nbye\n")
+
+    assert done.returncode == 0
+    assert "3 to 5" in done.stdout  # working days, in whichever wording
+    assert done.stdout.count("Fern: ") == 5  # the greeting and four replies, the empty line's included
+    assert done.stderr == ""
+
+
+def test_bytes_that_are_no_text_do_not_end_a_chat(rapport: Run) -> None:
+    done = rapport("chat", stdin=b"caf\xe9\nhow long does delivery take?\n")
+
+    assert done.returncode == 0
+    assert "3 to 5" in done.stdout
+
+
+def test_what_was_said_in_a_chat_is_shown_exported_and_forgotten(rapport: Run) -> None:
+    rapport("chat", "--customer", "nora", stdin="hi, my email is nora@example.com\nwhere is R-10234?\n")
+    rapport("chat", "--customer", "tom", stdin="my email is tom@example.com\n")
+
+    everyone = json.loads(rapport("memory", "show", "--json").stdout)
+    facts = json.loads(rapport("memory", "show", "nora", "--json").stdout)
+    held = json.loads(rapport("memory", "export", "nora").stdout)
+
+    assert {one["id"]: one["turns"] for one in everyone} == {"nora": 2, "tom": 1}
+    assert {one["fact"]: one["value"] for one in facts} == {"email": "nora@example.com", "order_number": "R-10234"}
+    assert [turn["text"] for turn in held["turns"]] == ["hi, my email is nora@example.com", "where is R-10234?"]
+    assert "tom@example.com" not in json.dumps(held)
+    assert "nora@example.com" in rapport("memory", "show", "nora").stdout
+
+    assert rapport("memory", "forget", "nora", "--fact", "email").stdout == "Forgot 1 values.\n"
+    assert "nora@example.com" not in rapport("memory", "export", "nora").stdout
+    assert rapport("memory", "forget", "nora").stdout == "Forgot 2 turns.\n"
+    assert "Nothing is held about a customer 'nora'" in refusal(rapport("memory", "export", "nora"))
+    assert [one["id"] for one in json.loads(rapport("memory", "show", "--json").stdout)] == ["tom"]
+
+
+def test_an_empty_memory_says_so(rapport: Run) -> None:
+    assert rapport("memory", "show").stdout == "Nothing is remembered.\n"
+    assert json.loads(rapport("memory", "show", "--json").stdout) == []
+
+
+def test_a_customer_name_that_cannot_be_used_is_refused(rapport: Run) -> None:
+    assert "--customer cannot be used: the customer id 'no spaces'" in refusal(
+        rapport("chat", "--customer", "no spaces")
+    )
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("RAPPORT_PORT", "99999"), ("RAPPORT_PORT", "web"), ("RAPPORT_CHAT_TIMEOUT_S", "-1")]
+)
+def test_a_wrong_setting_is_named_with_its_value(rapport: Run, name: str, value: str) -> None:
+    sentence = refusal(rapport("serve", **{name: value}))
+
+    assert name in sentence
+    assert value in sentence
+
+
+def test_a_settings_file_that_cannot_be_read_is_named(rapport: Run, tmp_path: Path) -> None:
+    (tmp_path / "work" / "rapport.toml").write_text("port = \n", encoding="utf-8")
+
+    assert "rapport.toml cannot be read" in refusal(rapport("memory", "show"))
+
+
+def test_a_home_may_begin_with_a_tilde(rapport: Run, home: Path) -> None:
+    done = rapport("memory", "show", RAPPORT_HOME="~/home", HOME=home.parent)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_port_in_use_is_named(rapport: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        sentence = refusal(rapport("serve", RAPPORT_PORT=port))
+
+    assert sentence == f"127.0.0.1:{port} is in use. Stop the other program or set RAPPORT_PORT."
+
+
+def test_an_address_of_another_machine_cannot_be_served_on(rapport: Run) -> None:
+    assert "Check RAPPORT_HOST" in refusal(rapport("serve", "--host", "192.0.2.1"))
+
+
+@pytest.mark.parametrize("command", [["chat"], ["memory", "show"]])
+def test_a_damaged_database_is_named_and_left_alone(rapport: Run, home: Path, command: list[str]) -> None:
+    database = home / "rapport.sqlite"
+    database.write_bytes(b"this is no database" * 500)
+
+    sentence = refusal(rapport(*command, stdin="hello\n"))
+
+    assert f"{database} is damaged" in sentence
+    assert database.read_bytes() == b"this is no database" * 500
+
+
+@pytest.fixture
+def own_models(home: Path) -> Path:
+    """The prepared models as copies, which a test may damage."""
+    source = (home / "models").resolve()
+    (home / "models").unlink()
+    shutil.copytree(source, home / "models")
+    return home
+
+
+def test_a_missing_model_file_is_named(rapport: Run, own_models: Path) -> None:
+    file = encoder_folder(own_models) / "model.onnx"
+    file.unlink()
+
+    assert f"{file} is missing" in refusal(rapport("chat", stdin="hello\n"))
+
+
+def test_a_model_file_with_altered_bytes_is_named(rapport: Run, own_models: Path, desk: Desk) -> None:
+    file = intent_folder(own_models, desk) / "model.onnx"
+    content = bytearray(file.read_bytes())
+    content[1000] ^= 1
+    file.write_bytes(content)
+
+    assert f"{file} was altered" in refusal(rapport("chat", stdin="hello\n"))
+
+
+def test_a_check_up_finds_nothing_or_names_what_is_wrong(rapport: Run, own_models: Path) -> None:
+    healthy = rapport("doctor")
+    (own_models / "rapport.sqlite").write_bytes(b"this is no database" * 500)
+    (encoder_folder(own_models) / "tokenizer.json").unlink()
+    sick = rapport("doctor")
+
+    assert (healthy.returncode, healthy.stdout) == (0, "desk: fine\nmodels: fine\ndatabase: fine\n")
+    assert sick.returncode == 1
+    assert [line.partition(":")[0] for line in sick.stdout.splitlines()] == ["desk", "models", "database"]
+    assert "tokenizer.json is missing" in sick.stdout
+    assert "is damaged" in sick.stdout
+
+
+# Articles
+
+
+def test_help_pages_become_articles_of_a_desk(rapport: Run, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(DESKS / "starter", tmp_path / "desk"))
+    (tmp_path / "work" / "Lost Keys.html").write_text("<h1>Lost keys</h1><p>We keep them.</p>", encoding="utf-8")
+    (tmp_path / "work" / "tea.txt").write_text("It is free.", encoding="utf-8")
+
+    done = rapport("ingest", "Lost Keys.html", "tea.txt", "--desk", folder)
+
+    assert done.returncode == 0
+    assert (folder / "articles" / "lost-keys.md").read_text(encoding="utf-8") == "# Lost keys\n\nWe keep them.\n"
+    assert (folder / "articles" / "tea.md").read_text(encoding="utf-8") == "# Tea\n\nIt is free.\n"
+    assert rapport("desk", "check", folder).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"), [("scan.pdf", "scan.pdf cannot be read"), ("nothing.txt", "There is no file nothing.txt")]
+)
+def test_a_file_that_is_no_article_is_refused_before_anything_is_written(
+    rapport: Run, tmp_path: Path, name: str, sentence: str
+) -> None:
+    folder = Path(shutil.copytree(DESKS / "starter", tmp_path / "desk"))
+    (tmp_path / "work" / "tea.txt").write_text("It is free.", encoding="utf-8")
+    (tmp_path / "work" / "scan.pdf").write_bytes(b"%PDF-1.7")
+
+    assert sentence in refusal(rapport("ingest", "tea.txt", name, "--desk", folder))
+    assert not (folder / "articles" / "tea.md").exists()
+
+
+def test_articles_for_a_desk_that_is_not_there_are_refused(rapport: Run, tmp_path: Path) -> None:
+    (tmp_path / "work" / "tea.txt").write_text("It is free.", encoding="utf-8")
+
+    assert "There is no desk nowhere" in refusal(rapport("ingest", "tea.txt", "--desk", "nowhere"))
+    assert not (tmp_path / "work" / "nowhere").exists()

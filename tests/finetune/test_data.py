@@ -1,0 +1,71 @@
+"""Labelled messages are checked before anything is learnt from them, and split without leaks."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from finetune.data import check, near_duplicates, split
+
+LABELS = st.lists(st.sampled_from("abcde"), min_size=1, max_size=120)
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "what"),
+    [
+        (["hi", "bye"], ["a"], "2 texts and 1 labels"),
+        (["hi", " ", "bye"], ["a", "a", "b"], "the text in row 1 is empty"),
+        (["hi", "hey", "bye"], ["a", "a", ""], "the label in row 2 is empty"),
+        ([], [], "0 different labels"),
+        (["hi", "hey"], ["a", "a"], "1 different labels"),
+        (["hi", "hey", "bye"], ["a", "a", "b"], "only one example for: b"),
+    ],
+)
+def test_data_that_nothing_can_be_learnt_from_is_refused(texts: list[str], labels: list[str], what: str) -> None:
+    with pytest.raises(ValueError, match=what):
+        check(texts, labels)
+
+
+def test_data_that_can_be_learnt_from_is_accepted() -> None:
+    check(["hi", "hey", "bye", "see you"], ["a", "a", "b", "b"])
+
+
+@given(labels=LABELS, share=st.floats(0.05, 0.5), seed=st.integers(0, 99))
+def test_every_row_is_either_kept_or_held_out(labels: list[str], share: float, seed: int) -> None:
+    kept, held = split(labels, share, seed)
+
+    assert sorted(kept + held) == list(range(len(labels)))
+
+
+@given(labels=LABELS, share=st.floats(0.05, 0.5), seed=st.integers(0, 99))
+def test_each_label_gives_its_share_and_keeps_the_rest(labels: list[str], share: float, seed: int) -> None:
+    kept, held = split(labels, share, seed)
+    out = Counter(labels[row] for row in held)
+
+    for label, count in Counter(labels).items():
+        assert abs(out[label] - count * share) <= 1
+        assert out[label] >= 1 or count < 5
+    assert {labels[row] for row in kept} == set(labels)
+
+
+def test_a_split_is_the_same_for_the_same_seed_and_another_for_another() -> None:
+    labels = ["a"] * 40 + ["b"] * 40
+
+    assert split(labels, 0.25, 1) == split(labels, 0.25, 1)
+    assert split(labels, 0.25, 1) != split(labels, 0.25, 2)
+
+
+def test_near_duplicates_share_most_of_their_words() -> None:
+    texts = ["Where is my order?", "how do I return a jacket", "???"]
+    others = ["my order, where is it", "where IS my order", "can I pay by card", "!"]
+
+    assert near_duplicates(texts, others) == [(0, 0, 0.8), (0, 1, 1.0)]
+    assert near_duplicates(texts, others, alike=0.9) == [(0, 1, 1.0)]
+
+
+@given(text=st.text(st.characters(categories=["Ll", "Nd"]), min_size=1))
+def test_a_text_is_its_own_near_duplicate(text: str) -> None:
+    assert near_duplicates([text], [text]) == [(0, 0, 1.0)]
