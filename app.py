@@ -69,7 +69,7 @@ def build(bot: Chatbot) -> FastAPI:
     application.add_middleware(CORSMiddleware, allow_origins=[])
     application.add_middleware(VisitorMiddleware, visitors=visitors)
     application.include_router(article_pages(bot.desk))
-    return gr.mount_gradio_app(
+    mounted: FastAPI = gr.mount_gradio_app(
         application,
         chat_page(bot, visitors),
         path="/",
@@ -83,6 +83,7 @@ def build(bot: Chatbot) -> FastAPI:
         ssr_mode=False,
         pwa=False,
     )
+    return mounted
 
 
 def refuse_taken_port(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from memory import Context
 from retrieval import Candidate
 
 
-class LookUpFailed(Exception):
+class ToolError(Exception):
     """A desk's tool raised an error or returned something without an outcome."""
 
 
@@ -54,7 +54,7 @@ class Answers:
         """Return the reply to a message, given the action decided on.
 
         Raises:
-            LookUpFailed: a tool of the desk failed.
+            ToolError: a tool of the desk failed.
         """
         if isinstance(action, Answer):
             return self._answer(action, context, text)
@@ -88,7 +88,7 @@ class Answers:
             values |= self._look_up(answer.tool, {need: values[need] for need in answer.needs})
             outcome = values.pop("outcome")
             if outcome not in answer.outcomes:
-                raise LookUpFailed(f"tool {answer.tool!r} returned {outcome!r}, which {action.intent!r} does not name")
+                raise ToolError(f"tool {answer.tool!r} returned {outcome!r}, which {action.intent!r} does not name")
             sources.append(Source("tool", answer.tool, str(values[answer.needs[0]]) if answer.needs else answer.title))
         elif answer.recap:
             recap = self._recaps.find(answer.recap, context, message)
@@ -215,14 +215,12 @@ class Answers:
             result = self._tools[name].invoke(dict(arguments))
             found = {str(key): str(value) for key, value in result.items()}
         except Exception as error:  # a desk's own code: whatever it raises, the turn fails honestly
-            raise LookUpFailed(f"tool {name!r} failed: {type(error).__name__}: {error}") from error
+            raise ToolError(f"tool {name!r} failed: {type(error).__name__}: {error}") from error
         if "outcome" not in found:
-            raise LookUpFailed(f"tool {name!r} returned no outcome")
+            raise ToolError(f"tool {name!r} returned no outcome")
         return {**arguments, **found}
 
-    def _word(
-        self, name: str, wordings: Sequence[str], context: Context, values: Mapping[str, str]
-    ) -> tuple[str, str]:
+    def _word(self, name: str, wordings: Sequence[str], context: Context, values: Mapping[str, str]) -> tuple[str, str]:
         """Return a wording with its places filled, and its id.
 
         Of the wordings whose places can all be filled, the most personal ones come first; among equals the next one
@@ -236,7 +234,7 @@ class Answers:
         possible = [number for number in range(len(wordings)) if places[number] <= set(known)]
         possible.sort(key=lambda number: -len(places[number]))
         if not possible:
-            raise LookUpFailed(f"no wording of {name!r} can be filled with {sorted(known)}")
+            raise ToolError(f"no wording of {name!r} can be filled with {sorted(known)}")
         used = [turn.decision.get("wording", "") for turn in context.buffer]
         fresh = [number for number in possible if f"{name}#{number}" not in used] or possible
         if used and fresh is possible:

@@ -7,7 +7,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
@@ -21,7 +21,7 @@ from langchain_core.runnables.config import run_in_executor
 from bot.answers import Answers, Rendered
 from bot.desk import Desk
 from bot.desk_reader import read_desk
-from bot.generation import Generation, GenerationFailed, make_chat_model
+from bot.generation import Generation, GenerationError, make_chat_model
 from bot.locks import SessionLocks
 from bot.message import clean, has_words, understand
 from bot.models import Models, load
@@ -30,9 +30,8 @@ from bot.recaps import Recaps
 from bot.settings import Settings, read_settings
 from bot.turn import Forget, Reply, Source, Understood
 from memory import ConversationMemory, Store, Turn
-from memory.conversation import Budgets, Context, WrongCustomer
+from memory.conversation import Budgets, Context, WrongCustomerError
 from memory.erasure import forget_customer
-from memory.summary import Digest
 
 _LOG = logging.getLogger(__name__)
 _PIECE = re.compile(r"\S+\s*")
@@ -123,7 +122,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
 
         Raises:
             ValueError: an id is longer than 128 characters or holds others than letters, digits and `_.:@+-`.
-            WrongCustomer: the session belongs to another customer.
+            WrongCustomerError: the session belongs to another customer.
         """
         return _whole(self._turn(text, session_id, customer_id))
 
@@ -168,9 +167,9 @@ class Chatbot(Runnable[ChatInput, Reply]):
                 turn = self._decide(text, session_id, customer_id)
                 written = yield from self._write(turn)
                 reply = self._keep(turn, written, started)
-        except WrongCustomer:
+        except WrongCustomerError:
             raise
-        except Exception:  # the edge of a turn: whatever failed, nothing of it is kept and the customer is told so
+        except Exception:  # noqa: BLE001 - the edge of a turn: whatever failed, nothing of it is kept and the customer is told so
             _LOG.exception("A turn of session %s failed and was not kept.", session_id)
             yield Reply(self.desk.replies["failed"][0], "failed", session_id=session_id, replaces=True)
             return
@@ -203,13 +202,12 @@ class Chatbot(Runnable[ChatInput, Reply]):
         action = decide(self.desk, self.models.thresholds, understood, context, candidates)
         if isinstance(action, Forget) and action.confirmed:
             forget_customer(self.memory, customer_id)
-            blank = {"buffer": (), "digest": Digest(), "prose": "", "recalled": (), "facts": {}}
-            context = replace(context, is_new=True, handed_over=False, number=0, **blank)
+            context = Context(session_id, customer_id, context.now)
         rendered = self._answers.render(action, context, candidates, text)
         watch.lap("decide")
         return _Turn(kept, context, query, understood, rendered, watch.laps)
 
-    def _write(self, turn: _Turn) -> Iterator[Reply]:
+    def _write(self, turn: _Turn) -> Generator[Reply, None, str]:
         """Yield the chat model's pieces and return its text; nothing where there is none or where it fails."""
         if self._generation is None or not turn.rendered.rewritable:
             return ""
@@ -219,7 +217,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             for piece in self._generation.stream(turn.context, turn.text, turn.rendered.text):
                 pieces.append(piece)
                 yield Reply(piece)
-        except GenerationFailed as error:
+        except GenerationError as error:
             _LOG.warning("The chat model failed (%s); the desk's own words are used.", error)
             pieces.clear()
             yield Reply("", replaces=True)

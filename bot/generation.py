@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -21,7 +21,7 @@ _REPLY = "<memory>\n{memory}\n</memory>\n<sources>\n{approved}\n</sources>\n<mes
 _SUMMARY = "<summary>\n{summary}\n</summary>\n<conversation>\n{conversation}\n</conversation>"
 
 
-class GenerationFailed(Exception):
+class GenerationError(Exception):
     """The chat model failed, took too long or said nothing."""
 
 
@@ -36,12 +36,11 @@ def make_chat_model(settings: Settings) -> BaseChatModel | None:
     from langchain.chat_models import init_chat_model
 
     given = {"base_url": settings.chat_base_url, "api_key": settings.chat_api_key.get_secret_value()}
-    options = {name: value for name, value in given.items() if value}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value}
+    options |= {"timeout": settings.chat_timeout_s, "max_retries": 0, "temperature": 0}
     try:
-        model: BaseChatModel = init_chat_model(
-            settings.chat_model, timeout=settings.chat_timeout_s, max_retries=0, temperature=0, **options
-        )
-    except Exception as error:  # every provider's package raises its own
+        model: BaseChatModel = init_chat_model(settings.chat_model, **options)
+    except Exception as error:
         raise RapportError(f"RAPPORT_CHAT_MODEL={settings.chat_model} cannot be used: {error}") from error
     return model
 
@@ -65,7 +64,7 @@ class Generation:
         """Yield the reply piece by piece; `approved` is the deterministic reply, which holds all it may say.
 
         Raises:
-            GenerationFailed: the model failed, took too long or said nothing.
+            GenerationError: the model failed, took too long or said nothing.
         """
         values = {
             "rules": self._rules,
@@ -79,9 +78,9 @@ class Generation:
             said = said or bool(piece.strip())
             yield piece
         if not said:
-            raise GenerationFailed("the chat model returned an empty reply")
+            raise GenerationError("the chat model returned an empty reply")
 
-    def _within_time(self, values: Mapping[str, Any]) -> Iterator[str]:
+    def _within_time(self, values: dict[str, Any]) -> Iterator[str]:
         """Yield the model's pieces until the time is up, even while it is silent.
 
         The model runs in a thread of its own, since nothing can interrupt a client that waits for its server; once
@@ -97,7 +96,7 @@ class Generation:
                         return
                     pieces.put(piece)
                 pieces.put(None)
-            except Exception as error:  # every provider's client raises its own
+            except Exception as error:  # noqa: BLE001 - every provider's client raises its own
                 pieces.put(error)
 
         threading.Thread(target=run, daemon=True, name="rapport-chat-model").start()
@@ -105,10 +104,10 @@ class Generation:
         try:
             while (piece := pieces.get(timeout=max(deadline - time.monotonic(), 0.001))) is not None:
                 if isinstance(piece, BaseException):
-                    raise GenerationFailed(f"{type(piece).__name__}: {piece}") from piece
+                    raise GenerationError(f"{type(piece).__name__}: {piece}") from piece
                 yield piece
         except queue.Empty:
-            raise GenerationFailed(f"no complete reply within {self._timeout_s:g} s") from None
+            raise GenerationError(f"no complete reply within {self._timeout_s:g} s") from None
         finally:
             abandoned.set()
 

@@ -17,7 +17,7 @@ from memory.facts import find_facts
 Assessment = tuple[NDArray[np.floating], NDArray[np.floating]]
 
 _KEPT_CONTROLS = "\n\t"
-# Marks that turn the reading direction of the text around them: they could make a page show something else than is there.
+# Marks that turn the reading direction around: they could make a page show something else than is there.
 _DIRECTION_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 

@@ -93,13 +93,13 @@ def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, conte
 
 
 def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action | None:
-    """Return what facts alone lead to: the last question again with the corrected fact, or a note that they are kept."""
+    """Return what facts alone lead to: the last question with the corrected fact, or a note that they are kept."""
     informs = any(desk.answers[intent].means == "information" for intent, _ in understood.intents[:3])
     if not understood.facts or not informs:
         return None
-    last = context.last.decision.get("intent") if context.last else None
+    last = str(context.last.decision.get("intent")) if context.last else ""
     if last in desk.answers and set(desk.answers[last].needs) & set(understood.facts):
-        return act(desk, str(last), context, understood.facts)
+        return act(desk, last, context, understood.facts)
     return Say("fact_noted", facts=understood.facts)
 
 

@@ -89,7 +89,9 @@ class Recaps:
                 date = self.day(session.started_at)
                 lines.append(self._line("session_line", date=date, topics=self._topics(digest)))
                 sources.append(Source("turn", str(digest.last), digest.topics[-1][0], to_text(session.started_at)))
-        return Recap("found", {"memory": "\n".join(f"- {line}" for line in lines)}, tuple(sources)) if lines else _NOTHING
+        return (
+            Recap("found", {"memory": "\n".join(f"- {line}" for line in lines)}, tuple(sources)) if lines else _NOTHING
+        )
 
     def _promises(self, context: Context) -> Recap:
         promised = [
@@ -107,9 +109,7 @@ class Recaps:
     def _detail(self, context: Context, text: str) -> Recap:
         """Return the fact that the customer names, or the newest one where they name none."""
         lower = text.lower()
-        named = [
-            (len(word), name) for name, spec in self._desk.facts.items() for word in spec.words if word in lower
-        ]
+        named = [(len(word), name) for name, spec in self._desk.facts.items() for word in spec.words if word in lower]
         newest = max(context.facts.values(), key=lambda fact: fact.said_at, default=None)
         name = max(named)[1] if named else newest.name if newest else next(iter(self._desk.facts), "")
         label = self._desk.facts[name].label if name else ""

@@ -130,7 +130,7 @@ class Reply:
 
     def to_message(self) -> AIMessageChunk:
         """Return the reply as a LangChain message."""
-        return AIMessageChunk(self.text)
+        return AIMessageChunk(content=self.text)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the reply as plain values, ready for JSON."""

@@ -38,6 +38,8 @@ def load_base() -> BertModel:
     """Return the base as a transformers model without its pooling layer, in evaluation mode."""
     from transformers import BertModel, logging
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    return BertModel.from_pretrained(str(base_folder()), add_pooling_layer=False, local_files_only=True).eval()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    bert: BertModel = BertModel.from_pretrained(str(base_folder()), add_pooling_layer=False, local_files_only=True)
+    bert.eval()  # type: ignore[no-untyped-call]
+    return bert

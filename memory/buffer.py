@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from memory.store import Turn, from_text
 from memory.tables import TURNS
@@ -27,7 +27,7 @@ _LAST = (
 )
 
 
-def to_turn(row: Row[Any]) -> Turn:
+def to_turn(row: Any) -> Turn:
     """Return a row of `COLUMNS` as a turn."""
     return Turn(row.id, row.session_id, row.number, from_text(row.at), row.text, row.reply, row.decision, row.tokens)
 

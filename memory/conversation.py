@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ from memory.tables import CUSTOMERS, FACTS, SESSIONS, TURNS
 from retrieval.encoder import Encoder
 
 
-class WrongCustomer(Exception):
+class WrongCustomerError(Exception):
     """A session was asked for in the name of a customer it does not belong to."""
 
 
@@ -45,14 +45,14 @@ class Context:
     session_id: str
     customer_id: str
     now: datetime
-    is_new: bool
-    handed_over: bool
-    number: int
-    buffer: tuple[Turn, ...]
-    digest: Digest
-    prose: str
-    recalled: tuple[Recalled, ...]
-    facts: Mapping[str, Fact]
+    is_new: bool = True
+    handed_over: bool = False
+    number: int = 0
+    buffer: tuple[Turn, ...] = ()
+    digest: Digest = field(default_factory=Digest)
+    prose: str = ""
+    recalled: tuple[Recalled, ...] = ()
+    facts: Mapping[str, Fact] = field(default_factory=dict)
 
     @property
     def last(self) -> Turn | None:
@@ -66,9 +66,7 @@ class Context:
 
     def messages(self) -> list[BaseMessage]:
         """Return the buffer as LangChain messages, oldest first."""
-        return [
-            message for turn in self.buffer for message in (HumanMessage(turn.text), AIMessage(turn.reply))
-        ]
+        return [message for turn in self.buffer for message in (HumanMessage(turn.text), AIMessage(turn.reply))]
 
 
 _SESSION = select(SESSIONS).where(SESSIONS.c.id == bindparam("session_id"))
@@ -93,19 +91,17 @@ class ConversationMemory:
         self.budgets = budgets or Budgets()
         self.recall = Recall(encoder)
 
-    def load(
-        self, session_id: str, customer_id: str, text: str, query: NDArray[np.float32], now: datetime
-    ) -> Context:
+    def load(self, session_id: str, customer_id: str, text: str, query: NDArray[np.float32], now: datetime) -> Context:
         """Return what is remembered that bears on a new message; `query` is its unit vector of shape `(384,)`.
 
         Raises:
-            WrongCustomer: the session belongs to another customer.
+            WrongCustomerError: the session belongs to another customer.
             StoreError: the database cannot be read.
         """
         with self.store.read() as connection:
             session = connection.execute(_SESSION, {"session_id": session_id}).one_or_none()
             if session is not None and session.customer_id != customer_id:
-                raise WrongCustomer("This session belongs to another customer.")
+                raise WrongCustomerError("This session belongs to another customer.")
             buffer = load_buffer(connection, session_id, self.budgets.buffer_tokens, self.budgets.buffer_turns)
             digest, prose, prose_covers = load_summaries(connection, session_id)
             recalled = self.recall.search(
@@ -159,7 +155,7 @@ class ConversationMemory:
                 "tokens": tokens,
                 "decision": dict(decision),
             }
-            turn_id = int(connection.execute(insert(TURNS), row).inserted_primary_key[0])
+            turn_id: int = connection.execute(insert(TURNS).returning(TURNS.c.id), row).scalar_one()
             store_vectors(connection, self.encoder, [turn_id], query.reshape(1, -1))
             self._remember(connection, context, turn_id, facts)
             turn = Turn(

@@ -86,7 +86,7 @@ class Recall:
         depth = _SHARE + len(exclude)
         with index.lock:
             self._catch_up(connection, customer_id, index)
-            by_meaning = [(str(document.id), cosine) for document, cosine in index.meaning.search(query, depth)]
+            by_meaning = [(str(document.id), cosine) for document, cosine in index.meaning.search_vector(query, depth)]
             by_words = [key for key, _ in index.words.search(text, depth)]
         ranked = [int(key) for key, _ in fuse([key for key, _ in by_meaning], by_words)]
         best = [key for key in ranked if key not in exclude][:k]

@@ -96,8 +96,7 @@ def load_summaries(connection: Connection, session_id: str) -> tuple[Digest, str
 def turns_between(connection: Connection, session_id: str, after: int, upto: int) -> list[Turn]:
     """Return the turns of a session with a number above `after` and at most `upto`, in order."""
     return [
-        to_turn(row)
-        for row in connection.execute(_BETWEEN, {"session_id": session_id, "after": after, "upto": upto})
+        to_turn(row) for row in connection.execute(_BETWEEN, {"session_id": session_id, "after": after, "upto": upto})
     ]
 
 
@@ -131,7 +130,7 @@ def write_prose(store: Store, session_id: str, customer_id: str, writer: Summary
             _store(connection, session_id, customer_id, "model", {"text": text}, ids, digest.covers)
     except StoreError:
         raise
-    except Exception:  # whatever a chat model's client raises: the edge of a request
+    except Exception:  # noqa: BLE001 - whatever a chat model's client raises: the edge of a request
         _LOG.warning("The chat model could not summarise session %s; it is tried again later.", session_id)
         return False
     return True

@@ -64,7 +64,7 @@ class FaissIndex(VectorStore):
                 )
         return list(rows)
 
-    def search(self, vector: NDArray[np.float32], k: int) -> list[tuple[Document, float]]:
+    def search_vector(self, vector: NDArray[np.float32], k: int) -> list[tuple[Document, float]]:
         """Return up to `k` documents with their cosine similarity to a unit vector of shape `(dim,)`, best first."""
         with self._lock:
             if not self._documents or k < 1:
@@ -114,7 +114,7 @@ class FaissIndex(VectorStore):
 
     def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> list[tuple[Document, float]]:
         """Return the `k` closest documents with their cosine similarity, best first."""
-        return self.search(np.asarray(self._embedding.embed_query(query), dtype=np.float32), k)
+        return self.search_vector(np.asarray(self._embedding.embed_query(query), dtype=np.float32), k)
 
     @classmethod
     def from_texts(
@@ -136,4 +136,4 @@ class FaissIndex(VectorStore):
         for number in numbers:
             del self._documents[number]
         if numbers:
-            self._index.remove_ids(np.asarray(numbers, dtype=np.int64))
+            self._index.remove_ids(faiss.IDSelectorBatch(np.asarray(numbers, dtype=np.int64)))

@@ -49,7 +49,7 @@ def split_article(slug: str, markdown: str) -> list[Passage]:
         ValueError: the article has no title or no text.
     """
     title, _, body = markdown.strip().partition("\n")
-    if not title.startswith("# "):
+    if not re.match(r"# +\S", title):
         raise ValueError("the first line is not a title (`# Title`)")
     parts = re.split(r"^##+ +(.+)$", "\n" + body, flags=re.MULTILINE)
     sections = [("", parts[0]), *zip(parts[1::2], parts[2::2], strict=True)]
@@ -86,7 +86,9 @@ class Knowledge:
 
     def search(self, text: str, vector: NDArray[np.float32], k: int = 5) -> list[Candidate]:
         """Return up to `k` passages for a message and its unit vector of shape `(384,)`, best first."""
-        similarities = {str(document.id): cosine for document, cosine in self._index.search(vector, len(self._index))}
+        similarities = {
+            str(document.id): cosine for document, cosine in self._index.search_vector(vector, len(self._index))
+        }
         by_meaning = list(similarities)[:_DEPTH]
         by_words = [key for key, _ in self._words.search(text, _DEPTH)]
         best = fuse(by_meaning, by_words)[:k]

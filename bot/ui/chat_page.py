@@ -63,7 +63,7 @@ def chat_page(bot: Chatbot, visitors: Visitors) -> gr.Blocks:
     desk = bot.desk.settings
     with gr.Blocks(title=f"{desk.name} · {desk.bot_name}", fill_height=True, analytics_enabled=False) as page:
         # Which conversation this browser shows; it opens nothing, since the customer comes from the cookie.
-        session = gr.BrowserState("", storage_key="rapport_session", secret="rapport")
+        session = gr.BrowserState("", storage_key="rapport_session", secret="rapport")  # noqa: S106 - protects nothing
         turns_seen = gr.State(0)
         with gr.Row(equal_height=False):
             with gr.Column(scale=7, min_width=320):
@@ -108,7 +108,9 @@ def chat_page(bot: Chatbot, visitors: Visitors) -> gr.Blocks:
         def send(text: str, history: Messages, shown: str, request: gr.Request) -> Iterator[tuple[str, Any]]:
             yield from _converse(bot, text, history, shown, _customer(visitors, request))
 
-        def choose(event: gr.SelectData, history: Messages, shown: str, request: gr.Request) -> Iterator[tuple[str, Any]]:
+        def choose(
+            event: gr.SelectData, history: Messages, shown: str, request: gr.Request
+        ) -> Iterator[tuple[str, Any]]:
             yield from _converse(bot, str(event.value), history, shown, _customer(visitors, request))
 
         def thumb(event: gr.LikeData, shown: str, request: gr.Request) -> None:
@@ -126,12 +128,11 @@ def chat_page(bot: Chatbot, visitors: Visitors) -> gr.Blocks:
         message.submit(send, [message, *inputs], outputs, **quiet).then(**again)
         conversation.option_select(choose, inputs, outputs, **quiet).then(**again)
         conversation.like(thumb, session, None, **quiet)
-    return page
+    blocks: gr.Blocks = page
+    return blocks
 
 
-def _converse(
-    bot: Chatbot, text: str, history: Messages, session_id: str, customer: str
-) -> Iterator[tuple[str, Any]]:
+def _converse(bot: Chatbot, text: str, history: Messages, session_id: str, customer: str) -> Iterator[tuple[str, Any]]:
     """Yield the emptied input and the growing conversation for one message."""
     history = [*_without_options(history), {"role": "user", "content": plain(text)}]
     yield "", gr.update(value=history)
@@ -167,7 +168,9 @@ def _without_options(history: Messages) -> Messages:
 def _customer(visitors: Visitors, request: gr.Request) -> str:
     customer = visitors.customer(dict(request.cookies))
     if customer is None:
-        raise gr.Error("This page needs its cookie to know you. Allow cookies for it and load it again.", print_exception=False)
+        raise gr.Error(
+            "This page needs its cookie to know you. Allow cookies for it and load it again.", print_exception=False
+        )
     return customer
 
 
@@ -190,6 +193,3 @@ def _latest(bot: Chatbot, customer: str) -> str | None:
         if bot.clock() - session.last_at <= limit:
             return session.id
     return None
-
-
-

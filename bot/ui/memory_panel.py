@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -37,7 +38,7 @@ def memory_panel(
             gr.HTML("<p>Nothing yet. I remember what you tell me, and you can make me forget it here.</p>")
         else:
             button = gr.Button("Forget everything", size="sm", variant="stop", elem_id="forget-all")
-            entry.bind(button, lambda owner: forget_customer(bot.memory, owner))
+            entry.bind(button, partial(forget_customer, bot.memory))
 
 
 class _Entry:
@@ -86,11 +87,10 @@ def _draw_facts(bot: Chatbot, customer: str, entry: _Entry) -> bool:
         gr.HTML("<h3>Facts</h3>")
     for fact in facts:
         label = bot.desk.facts[fact.name].label
-        name = fact.name
         entry.draw(
             f"{label}: {fact.value}",
             f"you told me on {day(to_text(fact.said_at))}",
-            lambda owner, name=name: forget_fact(bot.memory, owner, name),
+            partial(forget_fact, bot.memory, name=fact.name),
         )
     return not facts
 
@@ -110,7 +110,7 @@ def _draw_conversations(bot: Chatbot, customer: str, session_id: str, entry: _En
         entry.draw(
             prose or "; ".join(lines) or "A few words",
             where,
-            lambda owner, key=one.id: forget_session(bot.memory, owner, key),
+            partial(forget_session, bot.memory, session_id=one.id),
         )
     return not drawn
 
@@ -125,5 +125,5 @@ def _draw_used(bot: Chatbot, customer: str, session_id: str, entry: _Entry) -> N
         entry.draw(
             f"“{source.title}”",
             f"our chat of {day(source.at)}",
-            lambda owner, key=int(source.id): forget_turn(bot.memory, owner, key),
+            partial(forget_turn, bot.memory, turn_id=int(source.id)),
         )

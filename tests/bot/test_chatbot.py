@@ -11,7 +11,7 @@ import pytest
 from langchain_core.runnables import RunnableLambda
 
 from bot.chatbot import Chatbot
-from memory.conversation import WrongCustomer
+from memory.conversation import WrongCustomerError
 from memory.facts import Fact
 from memory.history import facts_of, session_digest, transcript
 from tests.conftest import Clock
@@ -157,7 +157,7 @@ def test_another_customer_sees_nothing(bot: Chatbot) -> None:
         for text in ("what do you know about me?", "what was my order number?", "what did we talk about last time?")
     ]
     assert not any("10234" in text or "Nora" in text for text in other)
-    with pytest.raises(WrongCustomer):
+    with pytest.raises(WrongCustomerError):
         bot.respond("hello", "s1", "tom")
 
 
@@ -183,9 +183,7 @@ def test_turn_survives_a_restart(make_bot: Callable[..., Chatbot]) -> None:
 def test_same_conversation_gives_the_same_replies(make_bot: Callable[..., Chatbot]) -> None:
     texts = ["hi", "where is my order", "10234", "asdf", "can I return socks?", "what do you know about me?"]
     bot = make_bot()
-    first, second = (
-        [bot.respond(text, session, session).text for text in texts] for session in ("one", "two")
-    )
+    first, second = ([bot.respond(text, session, session).text for text in texts] for session in ("one", "two"))
     assert first == second
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text
 
 from memory import ConversationMemory, Store, StoreError
-from memory.conversation import Budgets, WrongCustomer
+from memory.conversation import Budgets, WrongCustomerError
 from memory.history import facts_of, transcript
 from memory.tables import METADATA, TURNS
 from retrieval import Encoder
@@ -41,7 +41,7 @@ def test_a_handed_over_session_says_so_until_it_is_taken_back(talk: Talk) -> Non
 
 def test_a_session_cannot_be_loaded_in_another_customers_name(talk: Talk) -> None:
     talk("my secret")
-    with pytest.raises(WrongCustomer) as refused:
+    with pytest.raises(WrongCustomerError) as refused:
         talk.load(customer="bob")
     assert "ada" not in str(refused.value)
 

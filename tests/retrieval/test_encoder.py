@@ -34,7 +34,7 @@ def test_every_text_becomes_a_unit_vector(encoder: Encoder, texts: list[str]) ->
 
 
 def test_a_text_gets_the_same_vector_alone_and_in_a_batch_in_the_order_given(encoder: Encoder) -> None:
-    texts = [f"{text} {n}" for n in range(25) for text in TEXTS]  # more than two batches
+    texts = TEXTS + [f"message number {n}" for n in range(130)]  # three batches
     together = encoder.encode(texts)
     np.testing.assert_allclose(together, np.concatenate([encoder.encode([text]) for text in texts]), atol=1e-5)
 

@@ -18,8 +18,13 @@ from retrieval import Encoder, FaissIndex
 from retrieval.encoder import DIM
 
 
+@pytest.mark.anyio
 class TestAsLangChainSpecifiesIt(VectorStoreIntegrationTests):
     """The specification that every LangChain vector store is held to."""
+
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        return "asyncio"
 
     @pytest.fixture
     def vectorstore(self) -> Iterator[VectorStore]:
@@ -39,7 +44,7 @@ def _axes(count: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
 
 
 def _found(index: FaissIndex, axis: int, k: int = 10) -> list[str]:
-    return [document.page_content for document, _ in index.search(_axes(axis + 1)[axis], k)]
+    return [document.page_content for document, _ in index.search_vector(_axes(axis + 1)[axis], k)]
 
 
 def test_texts_are_found_by_meaning_with_their_metadata_and_cosine(encoder: Encoder) -> None:
@@ -55,9 +60,12 @@ def test_documents_come_best_first_and_no_more_than_asked_for(encoder: Encoder) 
     index = _index(encoder, "x", "y", "z")
     query = np.zeros(DIM, dtype=np.float32)
     query[:3] = 0.6, 0.0, 0.8
-    assert [(document.id, round(cosine, 5)) for document, cosine in index.search(query, 2)] == [("z", 0.8), ("x", 0.6)]
-    assert len(index.search(query, 100)) == 3
-    assert index.search(query, 0) == []
+    assert [(document.id, round(cosine, 5)) for document, cosine in index.search_vector(query, 2)] == [
+        ("z", 0.8),
+        ("x", 0.6),
+    ]
+    assert len(index.search_vector(query, 100)) == 3
+    assert index.search_vector(query, 0) == []
 
 
 def test_an_empty_index_finds_nothing(encoder: Encoder) -> None:
@@ -70,7 +78,7 @@ def test_an_id_that_is_added_again_replaces_document_and_vector(encoder: Encoder
     index.add_vectors([Document(id="x", page_content="new x")], _axes(3)[2:])
     assert len(index) == 2
     assert _found(index, 2, k=1) == ["new x"]
-    assert index.search(_axes(1)[0], 10)[0][1] == pytest.approx(0.0)
+    assert index.search_vector(_axes(1)[0], 10)[0][1] == pytest.approx(0.0)
 
 
 def test_of_one_id_twice_in_one_call_the_last_stands(encoder: Encoder) -> None:
@@ -117,7 +125,7 @@ def test_an_index_finds_what_a_dictionary_with_the_same_changes_holds(
         else:
             index.delete([str(key)])
             expected.pop(str(key), None)
-    held = {document.id: document.page_content for document, _ in index.search(_axes(1)[0], 10)}
+    held = {document.id: document.page_content for document, _ in index.search_vector(_axes(1)[0], 10)}
     assert held == expected
     for axis in expected.values():
         assert _found(index, int(axis), k=1) == [axis]
@@ -135,7 +143,7 @@ def test_several_threads_write_and_search_at_once_without_loss(encoder: Encoder)
 
     def search(searcher: int) -> int:
         start.wait()
-        found = [index.search(vectors[n], 5) for n in range(200)]
+        found = [index.search_vector(vectors[n], 5) for n in range(200)]
         return sum(document.page_content == "" for one in found for document, _ in one)
 
     with ThreadPoolExecutor(8) as pool:
@@ -143,6 +151,6 @@ def test_several_threads_write_and_search_at_once_without_loss(encoder: Encoder)
         assert [job.result() for job in jobs] == [None] * 4 + [0] * 4
     expected = {f"{writer}-{n}" for writer in range(4) for n in range(50) if n % 10 != 9}
     assert len(index) == len(expected)
-    assert {document.id: document.page_content for document, _ in index.search(vectors[0], 1000)} == {
+    assert {document.id: document.page_content for document, _ in index.search_vector(vectors[0], 1000)} == {
         key: str(150 + int(key.split("-")[1])) for key in expected
     }

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from bot.desk import Desk
+from bot.models import Models
 from retrieval import Candidate, Encoder, Knowledge
 from retrieval.knowledge import Passage, split_article
 
@@ -102,8 +102,8 @@ def test_no_passages_find_nothing(encoder: Encoder, tmp_path: Path) -> None:
         ("How do I wash my waterproof jacket?", "waterproofs"),
     ],
 )
-def test_the_bundled_desks_articles_are_found(desk: Desk, encoder: Encoder, question: str, article: str) -> None:
-    found = _search(Knowledge(desk.passages, encoder), encoder, question, 3)
+def test_the_bundled_desks_articles_are_found(models: Models, encoder: Encoder, question: str, article: str) -> None:
+    found = _search(models.knowledge, encoder, question, 3)
     assert article in [candidate.passage.article for candidate in found]
 
 

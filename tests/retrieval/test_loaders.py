@@ -42,10 +42,35 @@ def test_a_name_never_becomes_a_path(tmp_path: Path) -> None:
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "prices.pdf").write_bytes(b"%PDF")
-    with pytest.raises(ArticleError, match=r"prices\.pdf cannot be read: give \.html, \.txt or \.md files"):
+    with pytest.raises(ArticleError, match=r"prices\.pdf cannot be read\. Give \.html"):
         load_article(tmp_path / "prices.pdf")
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"There is no file .*gone\.md"):
+    with pytest.raises(ArticleError, match=r"There is no file .*gone\.md"):
         load_article(tmp_path / "gone.md")
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "menu.txt").write_bytes("café".encode("latin-1"))
+    with pytest.raises(ArticleError, match=r"menu\.txt is not UTF-8\. Save it again"):
+        load_article(tmp_path / "menu.txt")
+
+
+@pytest.mark.parametrize("content", ["", " \n\n", "# Only a title\n"])
+def test_a_file_without_text_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "empty.md").write_text(content)
+    with pytest.raises(ArticleError, match=r"empty\.md holds no text"):
+        load_article(tmp_path / "empty.md")
+
+
+def test_a_pages_headings_divide_it_and_its_furniture_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "tents.html").write_text(
+        "<title>Shop</title><nav>Home</nav><script>track()</script><h1>Tents</h1><p>We sell two.</p>"
+        "<h2>Care</h2><ul><li>Dry it.</li><li>Air it.</li></ul><footer>Imprint</footer>"
+    )
+    passages = split_article(*load_article(tmp_path / "tents.html"))
+    assert [(one.title, one.heading, one.text.split("\n")) for one in passages] == [
+        ("Tents", "", ["We sell two."]),
+        ("Tents", "Care", ["- Dry it.", "- Air it."]),
+    ]

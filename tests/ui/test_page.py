@@ -1,0 +1,227 @@
+"""The chat page in real Chromium, as a customer uses it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from app import build
+from bot.chatbot import Chatbot
+from memory.history import ratings, transcript
+from tests.conftest import Clock
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.filterwarnings("default")  # gradio and uvicorn warn about each other
+
+PAYLOADS = [
+    "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>",
+    "**bold** _under_ `code` # head [link](javascript:alert(1)) ![i](x) <b>b</b> &amp; ~~s~~ | t |",
+    "1. one\n2. two\n    four spaces\n> quote $x^2$ https://example.com",
+]
+
+
+class Server:
+    """The application on a free port, which can be stopped and started again over the same home."""
+
+    def __init__(self, make_bot: Callable[..., Chatbot]) -> None:
+        self._make_bot = make_bot
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self.start()
+
+    def start(self) -> None:
+        self.bot = self._make_bot()
+        ready = threading.Event()
+        config = uvicorn.Config(build(self.bot), port=self.port, log_level="error")
+
+        class _Announced(uvicorn.Server):
+            async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+                await super().startup(sockets)
+                ready.set()
+
+        self._server = _Announced(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        assert ready.wait(60)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._server.force_exit = True
+        self._thread.join(30)
+
+
+@pytest.fixture
+def server(make_bot: Callable[..., Chatbot]) -> Iterator[Server]:
+    server = Server(make_bot)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI needs chromium: apt-get install chromium")
+        pytest.skip("there is no chromium on this machine: apt-get install chromium")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def nora(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1280, "height": 860})
+    yield context
+    context.close()
+
+
+def visit(context: BrowserContext, server: Server) -> Page:
+    page = context.new_page()
+    page.goto(server.url)
+    expect(page.locator("#chat .message").first).to_be_visible(timeout=30_000)
+    return page
+
+
+def say(page: Page, text: str, answer: str) -> None:
+    """Send a message and wait for a reply that holds some words."""
+    count = page.locator("#chat .message.bot").count()
+    page.locator("#message textarea").fill(text)
+    page.locator("#message textarea").press("Enter")
+    expect(page.locator("#chat .message.bot")).to_have_count(count + 1, timeout=15_000)
+    expect(page.locator("#chat .message.bot").last).to_contain_text(answer, timeout=15_000)
+
+
+def test_customer_is_recognised_the_next_day_and_others_see_nothing(
+    server: Server, nora: BrowserContext, browser: Browser, clock: Clock
+) -> None:
+    page = visit(nora, server)
+    say(page, "where is my order?", "order number")
+    say(page, "R-10234", "Parcelway")
+    expect(page.locator("#chat .sources").last).to_contain_text("Looked up just now: R-10234")
+    expect(page.locator("#panel")).to_contain_text("order number: R-10234")
+    page.reload()
+    expect(page.locator("#chat")).to_contain_text("Parcelway", timeout=30_000)
+    clock.advance(days=1)
+    page.reload()
+    expect(page.locator("#chat")).to_contain_text("Welcome back", timeout=30_000)
+    expect(page.locator("#chat")).not_to_contain_text("Parcelway")
+    say(page, "where is my order", "R-10234")
+    page.locator("#chat").get_by_text("Yes", exact=True).click()
+    expect(page.locator("#chat .message.bot").last).to_contain_text("Parcelway", timeout=15_000)
+
+    stranger = browser.new_context()
+    other = visit(stranger, server)
+    say(other, "what do you know about me?", "nothing")
+    expect(other.locator("body")).not_to_contain_text("R-10234")
+    stranger.close()
+
+
+def test_forget_removes_a_fact_for_good(server: Server, nora: BrowserContext) -> None:
+    page = visit(nora, server)
+    say(page, "my email is nora.blythe@example.com", "nora.blythe@example.com")
+    entry = page.locator("#panel .remembered", has_text="email address")
+    entry.get_by_role("button", name="Forget").click()
+    expect(entry).to_have_count(0)
+    expect(page.locator("#chat")).not_to_contain_text("nora.blythe@example.com")
+    page.reload()
+    expect(page.locator("#chat .message").first).to_be_visible(timeout=30_000)
+    expect(page.locator("body")).not_to_contain_text("nora.blythe@example.com")
+
+
+def test_conversation_survives_a_restart(server: Server, nora: BrowserContext) -> None:
+    page = visit(nora, server)
+    say(page, "how long does delivery take?", "working days")
+    server.stop()
+    server.start()
+    page.goto(server.url)
+    expect(page.locator("#chat")).to_contain_text("working days", timeout=30_000)
+
+
+def test_thumb_is_stored_and_shown_again(server: Server, nora: BrowserContext) -> None:
+    page = visit(nora, server)
+    say(page, "how long does delivery take?", "working days")
+    page.locator("#chat button[aria-label*='like' i]").last.click()
+    page.wait_for_timeout(100)
+    customer = server.bot.memory.store
+    session = page.evaluate("() => Object.keys(localStorage)")
+    assert "rapport_session" in session
+    with customer.read() as connection:
+        from memory.tables import SESSIONS
+
+        row = connection.execute(SESSIONS.select()).one()
+    expect(page.locator("#chat .message.bot").last).to_be_visible()
+    assert list(ratings(customer, row.id)) == [transcript(customer, row.id, row.customer_id)[0].id]
+
+
+def test_new_conversation_starts_empty(server: Server, nora: BrowserContext) -> None:
+    page = visit(nora, server)
+    say(page, "how long does delivery take?", "working days")
+    page.locator("#new").click()
+    expect(page.locator("#chat")).to_contain_text("Welcome back")
+    expect(page.locator("#chat .message.user")).to_have_count(0)
+    page.reload()
+    expect(page.locator("#chat")).to_contain_text("Welcome back", timeout=30_000)
+    expect(page.locator("#chat .message.user")).to_have_count(0)
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_what_is_typed_is_shown_as_text(server: Server, nora: BrowserContext, payload: str) -> None:
+    page = visit(nora, server)
+    page.locator("#message textarea").fill(payload)
+    page.locator("#message textarea").press("Enter")
+    expect(page.locator("#chat .message.bot")).to_have_count(2, timeout=15_000)
+    shown = page.locator("#chat .message.user").last
+    assert shown.inner_text().split() == payload.split()
+    assert page.evaluate("() => window.hacked") is None
+    assert shown.locator("img, b, strong, em, code, a, ol, li, h1, blockquote").count() == 0
+
+
+def test_page_fits_a_phone_and_asks_nobody_else(server: Server, browser: Browser) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True)
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    page = visit(context, server)
+    say(page, "how long does delivery take?", "working days")
+    width = page.evaluate("() => document.documentElement.scrollWidth")
+    assert width <= 390
+    outside = [url for url in asked if not url.startswith((server.url, "data:", "blob:"))]
+    assert outside == []
+    context.close()
+
+
+def test_source_link_opens_the_help_page(server: Server, nora: BrowserContext) -> None:
+    page = visit(nora, server)
+    say(page, "how long do I have to send something back?", "45 days")
+    with nora.expect_page() as opened:
+        page.locator("#chat .sources a").last.click()
+    expect(opened.value.locator("h1")).to_have_text("Return something")
+
+
+def test_claimed_visitor_cookie_is_not_believed(server: Server, nora: BrowserContext) -> None:
+    nora.add_cookies([{"name": "rapport_visitor", "value": "web-someone-else.forged", "url": server.url}])
+    visit(nora, server)
+    cookie = next(cookie for cookie in nora.cookies() if cookie["name"] == "rapport_visitor")
+    assert "someone-else" not in cookie["value"]
+    assert cookie["httpOnly"]
+
+
+def test_help_page_that_is_not_there_is_a_plain_404(server: Server, nora: BrowserContext) -> None:
+    response = nora.request.get(f"{server.url}help/..%2f..%2fdesk.yaml")
+    assert response.status == 404
+    assert "bot_name" not in response.text()
+
+
+def test_secret_is_readable_by_its_owner_only(server: Server, home: Path) -> None:
+    assert (home / "secret").stat().st_mode & 0o077 == 0
