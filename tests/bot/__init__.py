@@ -1,0 +1,1 @@
+"""One turn, and every way to reach it."""

@@ -321,3 +321,22 @@ def test_articles_for_a_desk_that_is_not_there_are_refused(rapport: Run, tmp_pat
 
     assert "There is no desk nowhere" in refusal(rapport("ingest", "tea.txt", "--desk", "nowhere"))
     assert not (tmp_path / "work" / "nowhere").exists()
+
+
+# A newcomer's path
+
+
+def test_a_new_desk_is_taught_by_the_first_chat_and_then_answers(rapport: Run, own_models: Path) -> None:
+    rapport("desk", "new", "mine")
+
+    first = rapport("chat", "--desk", "mine", stdin="how much is a puncture\nI want to speak to a mechanic\n")
+    second = rapport("chat", "--desk", "mine", stdin="what do you know about me\n")
+
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr
+    assert "Preparing the models of the desk Chainring Cycle Workshop" in first.stderr
+    assert "£12" in first.stdout
+    assert "What repairs cost" in first.stdout  # the article behind the answer
+    assert "mechanic takes over" in first.stdout
+    assert "Welcome back" in second.stdout
+    assert "What does a repair cost?" in second.stdout
+    assert second.stderr == ""

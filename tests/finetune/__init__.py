@@ -1,0 +1,1 @@
+"""Teaching BERT: data, calibration and the classifier."""

@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from app import build
 from bot.chatbot import Chatbot
 from memory.history import ratings, transcript
+from memory.tables import SESSIONS
 from tests.conftest import Clock
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -152,23 +153,27 @@ def test_conversation_survives_a_restart(server: Server, nora: BrowserContext) -
 def test_thumb_is_stored_and_shown_again(server: Server, nora: BrowserContext) -> None:
     page = visit(nora, server)
     say(page, "how long does delivery take?", "working days")
-    page.locator("#chat button[aria-label*='like' i]").last.click()
-    page.wait_for_timeout(100)
-    customer = server.bot.memory.store
-    session = page.evaluate("() => Object.keys(localStorage)")
-    assert "rapport_session" in session
-    with customer.read() as connection:
-        from memory.tables import SESSIONS
-
+    with page.expect_response(lambda response: "queue" in response.url and response.request.method == "POST"):
+        page.get_by_role("button", name="Like", exact=True).last.click()
+    expect(page.get_by_role("button", name="Liked")).to_have_count(1)
+    store = server.bot.memory.store
+    with store.read() as connection:
         row = connection.execute(SESSIONS.select()).one()
-    expect(page.locator("#chat .message.bot").last).to_be_visible()
-    assert list(ratings(customer, row.id)) == [transcript(customer, row.id, row.customer_id)[0].id]
+    for _ in range(100):
+        if given := ratings(store, row.id):
+            break
+        page.wait_for_timeout(50)
+    assert given == {transcript(store, row.id, row.customer_id)[0].id: 1}
+    page.reload()
+    expect(page.get_by_role("button", name="Liked")).to_have_count(1, timeout=30_000)
 
 
 def test_new_conversation_starts_empty(server: Server, nora: BrowserContext) -> None:
     page = visit(nora, server)
     say(page, "how long does delivery take?", "working days")
+    stored = page.evaluate("() => localStorage.rapport_session")
     page.locator("#new").click()
+    page.wait_for_function("before => localStorage.rapport_session !== before", arg=stored)
     expect(page.locator("#chat")).to_contain_text("Welcome back")
     expect(page.locator("#chat .message.user")).to_have_count(0)
     page.reload()
