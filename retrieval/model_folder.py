@@ -35,7 +35,15 @@ def _digest(file: Any) -> str:
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """Give a temporary folder that becomes `target` when the block ends well, and vanishes when it does not."""
+    """Give a temporary folder that becomes `target` when the block ends well, and vanishes when it does not.
+
+    An older model in `target` is replaced.
+
+    Raises:
+        ModelError: `target` is a folder with something else in it.
+    """
+    if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST).is_file():
+        raise ModelError(f"{target} holds something that is not a model. Name another folder.")
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:

@@ -101,3 +101,13 @@ def test_an_altered_file_is_refused(folder: Path, name: str) -> None:
         file.write(bytes([byte[0] ^ 1]))
     with pytest.raises(ModelError, match=f"{name} was altered"):
         Encoder(folder)
+
+
+def test_vectors_are_those_of_sentence_transformers(encoder: Encoder) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    from finetune.base import base_folder
+
+    texts = ["where is my parcel?", "Das Zelt ist undicht.", "I ordered two pairs of boots last week and got only one."]
+    expected = SentenceTransformer(str(base_folder()), device="cpu").encode(texts, normalize_embeddings=True)
+    assert np.abs(encoder.encode(texts) - expected).max() < 1e-4
