@@ -28,7 +28,8 @@ CSS = """
 #chat { border-radius: 14px; }
 #chat .sources { margin-top: .45em; font-size: .82em; opacity: .85; }
 #chat .message p, #chat .message .prose > :last-child { margin-bottom: 0; }
-#chat .options { justify-content: flex-start; width: 100%; margin: 0; padding: 10px 20px 0; gap: 8px; display: flex; flex-wrap: wrap; }
+#chat .options { justify-content: flex-start; width: 100%; margin: 0;
+  padding: 10px 20px 0; gap: 8px; display: flex; flex-wrap: wrap; }
 #chat .options .option { width: auto; max-width: 100%; padding: 8px 14px; border-radius: 999px; border-style: solid;
   border-color: var(--primary-300); }
 #chat button[aria-label="Clear"] { display: none; } /* it would only clear what is shown; Forget really forgets */

@@ -15,7 +15,6 @@ from memory.history import export, facts_of, rate, session_digest, transcript
 from memory.store import Store
 from memory.tables import METADATA, VECTORS
 from retrieval import Encoder
-from tests.conftest import Clock
 from tests.memory.conftest import Talk
 
 
@@ -69,22 +68,6 @@ def test_the_bytes_of_a_forgotten_customer_are_nowhere_in_the_files(database: Pa
     assert b"Zanzibar" not in left
     assert b"ada-lovelace" not in left
     assert b"Timbuktu" in left
-
-
-def test_rows_that_moved_between_pages_leave_no_bytes_behind(database: Path, encoder: Encoder, store: Store) -> None:
-    """SQLite's `secure_delete` misses the copies that page splits leave, so many rows of many sizes are needed."""
-    memory, dice = ConversationMemory(store, encoder), np.random.default_rng(0)
-    customers = [f"customer-{number}" for number in range(8)]
-    query = np.eye(1, 384, dtype=np.float32)[0]
-    for _ in range(300):
-        customer = customers[dice.integers(8)]
-        said = f"secret-of-{customer} " * int(dice.choice([1, 1, 3, 20, 200]))
-        context = memory.load(f"{customer}/{dice.integers(3)}", customer, "hello", query, Clock().now)
-        memory.save(context, said, said, {"topic": said[:30]}, facts={}, query=query, handed_over=False)
-    for customer in customers[:4]:
-        forget_customer(memory, customer)
-        assert f"secret-of-{customer}".encode() not in _bytes(database)
-    assert b"secret-of-customer-7" in _bytes(database)
 
 
 def test_forgetting_a_customer_leaves_others_untouched(store: Store, talk: Talk) -> None:
@@ -241,6 +224,15 @@ def test_a_redacted_turn_gets_the_vector_of_what_is_left(store: Store, talk: Tal
     with store.read() as connection:
         vector = np.frombuffer(connection.scalar(select(VECTORS.c.vector)), "<f4")
     np.testing.assert_allclose(vector, encoder.encode([f"My name is {GONE}"])[0], atol=1e-5)
+
+
+def test_recall_no_longer_knows_a_forgotten_fact(talk: Talk, encoder: Encoder) -> None:
+    talk("My name is Nora", facts={"name": "Nora"}, session="old")
+    assert talk.load("My name is Nora", "new").recalled[0].similarity == pytest.approx(1.0, abs=1e-5)
+    forget_fact(talk.memory, "ada", "name")
+    asked, left = encoder.encode(["My name is Nora", f"My name is {GONE}"])
+    (recalled,) = talk.load("My name is Nora", "new").recalled
+    assert recalled.similarity == pytest.approx(float(asked @ left), abs=1e-5)
 
 
 def test_the_digest_is_made_again_without_a_forgotten_fact(talk: Talk) -> None:
