@@ -124,10 +124,13 @@ def chat_page(bot: Chatbot, visitors: Visitors) -> gr.Blocks:
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
         again = {"fn": lambda seen: seen + 1, "inputs": turns_seen, "outputs": turns_seen, **quiet}
         page.load(open_page, session, [session, conversation, turns_seen], **quiet)
-        new.click(start_new, turns_seen, [session, conversation, turns_seen], **quiet)
         inputs, outputs = [conversation, session], [message, conversation]
-        message.submit(send, [message, *inputs], outputs, **quiet).then(**again)
-        conversation.option_select(choose, inputs, outputs, **quiet).then(**again)
+        sent = message.submit(send, [message, *inputs], outputs, **quiet)
+        chosen = conversation.option_select(choose, inputs, outputs, **quiet)
+        sent.then(**again)
+        chosen.then(**again)
+        # A reply that is still being shown must not come back into the new conversation.
+        new.click(start_new, turns_seen, [session, conversation, turns_seen], cancels=[sent, chosen], **quiet)
         conversation.like(thumb, session, None, **quiet)
     blocks: gr.Blocks = page
     return blocks

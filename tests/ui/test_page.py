@@ -153,6 +153,7 @@ def test_conversation_survives_a_restart(server: Server, nora: BrowserContext) -
 def test_thumb_is_stored_and_shown_again(server: Server, nora: BrowserContext) -> None:
     page = visit(nora, server)
     say(page, "how long does delivery take?", "working days")
+    expect(page.locator("#chat .option").first).to_be_visible()  # the reply is complete
     with page.expect_response(lambda response: "queue" in response.url and response.request.method == "POST"):
         page.get_by_role("button", name="Like", exact=True).last.click()
     expect(page.get_by_role("button", name="Liked")).to_have_count(1)
