@@ -129,8 +129,7 @@ def chat_page(bot: Chatbot, visitors: Visitors) -> gr.Blocks:
         chosen = conversation.option_select(choose, inputs, outputs, **quiet)
         sent.then(**again)
         chosen.then(**again)
-        # A reply that is still being shown must not come back into the new conversation.
-        new.click(start_new, turns_seen, [session, conversation, turns_seen], cancels=[sent, chosen], **quiet)
+        new.click(start_new, turns_seen, [session, conversation, turns_seen], **quiet)
         conversation.like(thumb, session, None, **quiet)
     blocks: gr.Blocks = page
     return blocks

@@ -29,6 +29,14 @@ PAYLOADS = [
 ]
 
 
+# True once the page has shown the same conversation for three quarters of a second: nothing is streamed any more.
+SETTLED = """() => {
+  const now = document.querySelector('#chat').innerHTML + document.querySelector('#panel').innerHTML;
+  if (window.lastSeen !== now) { window.lastSeen = now; window.lastChange = Date.now(); }
+  return Date.now() - window.lastChange > 750;
+}"""
+
+
 class Server:
     """The application on a free port, which can be stopped and started again over the same home."""
 
@@ -102,6 +110,7 @@ def say(page: Page, text: str, answer: str) -> None:
     page.locator("#message textarea").press("Enter")
     expect(page.locator("#chat .message.bot")).to_have_count(count + 1, timeout=15_000)
     expect(page.locator("#chat .message.bot").last).to_contain_text(answer, timeout=15_000)
+    page.wait_for_function(SETTLED, timeout=15_000)
 
 
 def test_customer_is_recognised_the_next_day_and_others_see_nothing(
