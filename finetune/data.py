@@ -1,41 +1,86 @@
-"""Labelled messages: checking them, splitting them without leaks, finding near duplicates."""
+"""Labelled messages: checking them, splitting them without leaks, finding near duplicates, naming their content."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_LABELS = 1_000
+MOST_CHARS = 20_000  # of one text; the encoder reads far fewer, so a longer one is a file gone wrong
 _WORD = re.compile(r"\w+")
 
+Labels = Sequence[str] | Sequence[Collection[str]]  # one label a text, or several (or none) a text
 
-def check(texts: Sequence[str], labels: Sequence[str]) -> None:
+
+def check(texts: Sequence[str], labels: Labels) -> None:
     """Refuse data that nothing can be learnt from.
 
     Raises:
-        ValueError: the lengths differ, a text or label is empty, or there are fewer than two labels or texts a label.
+        ValueError: the lengths differ; a text or label is empty or too long; there are fewer than 2 or more than 1,000
+            labels, or fewer than 2 texts for one of them.
     """
     if len(texts) != len(labels):
-        raise ValueError(f"there are {len(texts)} texts and {len(labels)} labels; each text needs one label")
+        raise ValueError(f"there are {len(texts)} texts and {len(labels)} labels; each text needs its label")
     for row, (text, label) in enumerate(zip(texts, labels, strict=True)):
-        if not text.strip() or not label.strip():
+        names = [label] if isinstance(label, str) else list(label)
+        if not text.strip() or not all(name.strip() for name in names):
             raise ValueError(f"the {'text' if not text.strip() else 'label'} in row {row} is empty")
-    counts = Counter(labels)
+        if len(text) > MOST_CHARS:
+            raise ValueError(f"the text in row {row} has {len(text):,} characters; at most {MOST_CHARS:,} are taken")
+    counts = Counter(name for label in labels for name in ([label] if isinstance(label, str) else label))
     if len(counts) < 2:
         raise ValueError(f"there are {len(counts)} different labels; a classifier needs at least 2")
     if rare := sorted(label for label, count in counts.items() if count < 2):
         raise ValueError(f"only one example for: {', '.join(rare[:5])}; give each label at least 2")
+    if len(counts) > MOST_LABELS:
+        raise ValueError(f"there are {len(counts):,} different labels; at most {MOST_LABELS:,} can be told apart")
 
 
-def split(labels: Sequence[str], share: float, seed: int) -> tuple[list[int], list[int]]:
+@dataclass(frozen=True)
+class Coding:
+    """Labels as numbers: `classes` in order, and whether a text may have several."""
+
+    classes: tuple[str, ...]
+    several: bool
+
+    @classmethod
+    def of(cls, labels: Labels) -> Coding:
+        """Return the coding of labels: several a text as soon as one of them is no plain string."""
+        several = any(not isinstance(label, str) for label in labels)
+        names = {name for label in labels for name in ([label] if isinstance(label, str) else label)}
+        return cls(tuple(sorted(names)), several)
+
+    def encode(self, labels: Labels, width: int) -> NDArray[np.integer] | NDArray[np.floating]:
+        """Return class numbers `(n,)`, or, where a text may have several, 0 and 1 for each of `width` columns.
+
+        Raises:
+            KeyError: a label is none of the classes.
+        """
+        number = {name: place for place, name in enumerate(self.classes)}
+        if not self.several:
+            return np.array([number[str(label)] for label in labels], dtype=np.int64)
+        coded = np.zeros((len(labels), width), dtype=np.float32)
+        for row, label in enumerate(labels):
+            coded[row, [number[name] for name in ([label] if isinstance(label, str) else label)]] = 1
+        return coded
+
+
+def split(labels: Sequence[Hashable], share: float, seed: int) -> tuple[list[int], list[int]]:
     """Return row numbers for training and for validation: `share` of each label, at least one of 5 or more."""
-    rows_of: dict[str, list[int]] = defaultdict(list)
+    rows_of: dict[Hashable, list[int]] = defaultdict(list)
     for row, label in enumerate(labels):
         rows_of[label].append(row)
     rng = random.Random(seed)  # noqa: S311 (no secret)
     held: list[int] = []
-    for label in sorted(rows_of):
+    for label in sorted(rows_of, key=str):
         rows = rows_of[label]
         count = max(round(len(rows) * share), 1 if len(rows) >= 5 else 0)
         held += rng.sample(rows, count)
@@ -62,3 +107,8 @@ def near_duplicates(texts: Sequence[str], others: Sequence[str], alike: float = 
             if likeness >= alike:
                 pairs.append((row, other, likeness))
     return pairs
+
+
+def fingerprint(*parts: object) -> str:
+    """Return 12 hex digits that stand for exactly this content, made of plain values."""
+    return hashlib.sha256(json.dumps(parts, default=sorted, ensure_ascii=False).encode()).hexdigest()[:12]

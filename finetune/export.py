@@ -1,79 +1,95 @@
-"""Exporting to ONNX, so that serving needs no torch: the encoder and trained classifiers."""
+"""Exporting to ONNX, so that serving needs no torch: the pinned encoder, and trained models."""
 
 from __future__ import annotations
 
 import shutil
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
 import torch
-from safetensors.torch import save_file
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
-from transformers import BertModel
 
 from finetune.base import base_folder, load_base
-from finetune.training import Classifier, pool
+from finetune.methods import merge
+from finetune.network import MEMORY_TURNS, Encoder, Head
 from retrieval.encoder import BASE_SHA256, DIM, MAX_TOKENS
 from retrieval.model_folder import new_folder, write_manifest
 
 _TOLERANCE = 1e-3  # largest difference between torch and ONNX Runtime that is rounding and nothing else
+_IDS = torch.tensor([[101, 2073, 2003, 2026, 2344, 102], [101, 7592, 102, 0, 0, 0]])
+_DYNAMIC = {"input_ids": {0: "batch", 1: "tokens"}, "attention_mask": {0: "batch", 1: "tokens"}}
 
 
-class _Embedder(nn.Module):
-    def __init__(self, bert: BertModel) -> None:
-        super().__init__()
-        self.bert = bert
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        hidden = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        return pool(hidden, attention_mask)
-
-
-def export_encoder(target: Path) -> None:
+def export_base(target: Path) -> None:
     """Write the pinned base as an encoder's model folder."""
     with new_folder(target) as folder:
-        _write_onnx(_Embedder(load_base()), folder / "model.onnx", "vector")
-        shutil.copyfile(base_folder() / "tokenizer.json", folder / "tokenizer.json")
+        export_encoder(Encoder(load_base()), folder)
         about = {"kind": "encoder", "name": f"minilm-{BASE_SHA256[:12]}", "dim": DIM, "max_tokens": MAX_TOKENS}
         write_manifest(folder, {**about, "base_sha256": BASE_SHA256})
 
 
-def export_classifier(model: Classifier, tokenizer_file: Path, target: Path, about: dict[str, Any]) -> None:
-    """Write a trained classifier as a model folder: ONNX for serving, safetensors for training on."""
-    with new_folder(target) as folder:
-        _write_onnx(model, folder / "model.onnx", "logits")
-        save_file(model.state_dict(), folder / "model.safetensors")
-        shutil.copyfile(tokenizer_file, folder / "tokenizer.json")
-        write_manifest(folder, about)
+def export_encoder(encoder: Encoder, folder: Path) -> None:
+    """Write `model.onnx`, token ids and mask `(B, T)` to unit vectors `(B, H)`, and the tokenizer."""
+    plain = Encoder(merge(encoder.bert))
+    mask = (_IDS > 0).long()
+    write_onnx(plain, {"input_ids": _IDS, "attention_mask": mask}, "vector", folder / "model.onnx", _DYNAMIC)
+    shutil.copyfile(base_folder() / "tokenizer.json", folder / "tokenizer.json")
 
 
-def _write_onnx(model: nn.Module, path: Path, output: str) -> None:
-    """Export a model of token ids and mask, and check the result against torch on padded input."""
+def export_head(head: Head, folder: Path) -> None:
+    """Write `head.onnx`: vectors `(B, H)`, and with memory `(B, K, H)` and `(B, K)`, to logits `(B, labels)`."""
+    inputs = {"vector": torch.randn(2, DIM)}
+    if head.memory is not None:
+        known = torch.ones(2, MEMORY_TURNS)
+        known[1, 1:] = 0
+        inputs |= {"memory": torch.randn(2, MEMORY_TURNS, DIM), "known": known}
+    write_onnx(head, inputs, "logits", folder / "head.onnx", {name: {0: "batch"} for name in inputs})
+
+
+def write_onnx(
+    model: nn.Module,
+    inputs: Mapping[str, Tensor],
+    output: str,
+    path: Path,
+    dynamic: Mapping[str, Mapping[int, str]],
+) -> None:
+    """Export a model and compare the result with torch, on padded input where there are tokens.
+
+    Raises:
+        RuntimeError: ONNX Runtime computes something else than torch.
+    """
     model.eval()
-    ids = torch.tensor([[101, 2073, 2003, 2026, 2344, 102], [101, 7592, 102, 0, 0, 0]])
-    mask = (ids > 0).long()
-    axes = {"input_ids": {0: "batch", 1: "tokens"}, "attention_mask": {0: "batch", 1: "tokens"}, output: {0: "batch"}}
     with warnings.catch_warnings():
         # The newer exporter takes five times as long and gives the same graph.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             model,
-            (ids, mask),
+            tuple(inputs.values()),
             str(path),
             dynamo=False,
-            input_names=["input_ids", "attention_mask"],
+            input_names=list(inputs),
             output_names=[output],
-            dynamic_axes=axes,
+            dynamic_axes={**dynamic, output: {0: "batch"}},
             opset_version=17,
         )
-    longer = torch.cat([ids, torch.zeros_like(ids)], dim=1)
-    longer_mask = torch.cat([mask, torch.zeros_like(mask)], dim=1)
+    padded = {
+        name: torch.cat([one, torch.zeros_like(one)], dim=1) if 1 in dynamic[name] else one
+        for name, one in inputs.items()
+    }
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    got = session.run([output], {"input_ids": longer.numpy(), "attention_mask": longer_mask.numpy()})[0]
+    got = session.run([output], {name: one.numpy() for name, one in padded.items()})[0]
     with torch.no_grad():
-        expected = model(ids, mask).numpy()
+        expected = model(*inputs.values()).numpy()
     if not np.allclose(got, expected, atol=_TOLERANCE):
         raise RuntimeError(f"the exported model differs from the trained one by {np.abs(got - expected).max():.4f}")
+
+
+def quantize(path: Path, reserve: Sequence[str] = ()) -> None:
+    """Turn the weights of a model's matrix products into 8-bit integers, in place."""
+    draft = path.with_suffix(".int8")
+    quantize_dynamic(path, draft, weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=list(reserve))
+    draft.replace(path)

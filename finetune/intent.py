@@ -1,7 +1,7 @@
 """IntentClassifier: scikit-learn's words around a fine-tuned BERT that is served by ONNX Runtime.
 
 Whatever it predicts, it predicts through the exported model, right after `fit` as well as after `load`: what was
-measured is what is served. Only `fit` imports torch.
+measured is what is served. Only `fit` and `partial_fit` import torch.
 """
 
 from __future__ import annotations
@@ -9,20 +9,24 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
-
-from finetune.data import check, split
-from retrieval.encoder import BASE_SHA256
+from finetune.head import ServedHead, to_probabilities
+from finetune.scope import Scope
+from retrieval.encoder import DIM
 from retrieval.model_folder import ModelError, new_folder, read_manifest
 from retrieval.onnx_model import OnnxModel
 
+if TYPE_CHECKING:
+    from finetune.data import Labels
+    from finetune.methods import Method
+
 Floats = NDArray[np.floating]
+Progress = Callable[[str, float], None]
 _UNFITTED = "The classifier is neither fitted nor loaded. Call fit(texts, labels) or load(folder)."
 
 
@@ -32,108 +36,128 @@ class IntentClassifier:
     After `fit` or `load`: `classes_` are the intents in order; `answer_threshold` is the confidence from which an
     answer may be given, `in_scope_threshold` the score below which a message counts as out of scope; both were solved
     on held-out messages for the targets given to the constructor.
+
+    `method` says what learns (see `finetune.methods`), `memory` whether earlier messages of a conversation count where
+    conversations are given, `contrast` whether the encoder is first taught which messages belong together (by itself
+    where labels have few messages), `epochs` how often the messages are gone through (by itself: as their number asks).
+    `tracker` is empty, `tensorboard` or `wandb`.
     """
 
     classes_: list[str]
     answer_threshold: float
     in_scope_threshold: float
 
-    def __init__(self, *, max_wrong_answers: float = 0.05, max_turned_away: float = 0.03, seed: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        method: Method = "full",
+        memory: bool = True,
+        contrast: bool | None = None,
+        epochs: int | None = None,
+        max_wrong_answers: float = 0.05,
+        max_turned_away: float = 0.03,
+        tracker: str = "",
+        seed: int = 0,
+    ) -> None:
+        self.method = method
+        self.memory = memory
+        self.contrast = contrast
+        self.epochs = epochs
         self.max_wrong_answers = max_wrong_answers
         self.max_turned_away = max_turned_away
+        self.tracker = tracker
         self.seed = seed
-        self._model: OnnxModel | None = None
+        self._encoder: OnnxModel | None = None
         self._folder: Path | None = None
 
     def fit(
         self,
         texts: Sequence[str],
-        labels: Sequence[str],
+        labels: Labels,
         out_of_scope: Sequence[str] = (),
-        progress: Callable[[str, float], None] = lambda _what, _share: None,
+        *,
+        conversations: Sequence[Hashable | None] | None = None,
+        test: tuple[Sequence[str], Labels, Sequence[str]] | None = None,
+        progress: Progress = lambda _what, _share: None,
         about: dict[str, Any] | None = None,
+        checkpoint: Path | None = None,
     ) -> IntentClassifier:
-        """Fine-tune on labelled messages; `about` is kept in the manifest.
+        """Fine-tune on labelled messages; a label may be several intents.
 
-        An eighth of the messages is held out: temperature and thresholds are solved on it, and it is never trained on.
-        Out-of-scope examples become a class of their own that is never predicted, only weighed against the others.
+        `conversations` names each message's conversation, None for a message alone; the messages of a conversation
+        are given in order. Out-of-scope messages become a class of their own that is never predicted, only weighed
+        against the others. An eighth of the messages (at most 600) is held out: the best epoch, temperature and
+        thresholds are found on it, and it is never trained on. `test` holds texts, labels and out-of-scope messages
+        that only the report is about. `about` is kept in the manifest. Where `checkpoint` exists, training goes on
+        from it.
 
         Raises:
-            ValueError: the data cannot be learnt from.
+            ValueError: the data cannot be learnt from, or the checkpoint belongs to another training.
             ModelError: the base weights are missing or altered.
         """
-        check(texts, labels)
-        classes = sorted(set(labels))
-        number_of = {label: number for number, label in enumerate(classes)}
-        all_texts = [*texts, *out_of_scope]
-        targets = [*(number_of[label] for label in labels), *([len(classes)] * len(out_of_scope))]
-        kept, held = split([str(target) for target in targets], 1 / 8, self.seed)
-        if not any(targets[row] < len(classes) for row in held):
-            raise ValueError("no label has the 5 texts it takes to hold one out; give each label more")
-        from tokenizers import Tokenizer
+        from finetune.corpus import make_corpus
+        from finetune.publishing import publish
+        from finetune.teaching import plan, teach
 
-        from finetune import training
-        from finetune.base import base_folder, load_base
-        from finetune.export import export_classifier
-
-        settings = training.Settings(seed=self.seed)
-        tokenizer_file = base_folder() / "tokenizer.json"
-        tokenizer = Tokenizer.from_file(str(tokenizer_file))
-        model = training.train(
-            load_base(), tokenizer, [all_texts[row] for row in kept], [targets[row] for row in kept], settings, progress
+        corpus = make_corpus(texts, labels, out_of_scope, conversations, self.seed)
+        settings = plan(corpus, self.method, self.epochs, self.seed, self.tracker)
+        taught = teach(
+            corpus,
+            self.method,
+            settings,
+            memory=self.memory,
+            contrast=self.contrast,
+            progress=progress,
+            checkpoint=checkpoint,
         )
-        progress("Calibrating and exporting", 0.0)
-        logits = training.logits(model, tokenizer, [all_texts[row] for row in held])
-        self.classes_ = classes
-        solved = self._solve(logits, np.array([targets[row] for row in held]))
-        manifest = {
-            "kind": "intent",
-            "classes": classes,
-            "max_tokens": settings.max_tokens,
-            "base_sha256": BASE_SHA256,
-            **solved,
-            **(about or {}),
-        }
-        scratch = tempfile.mkdtemp(prefix="rapport-")
-        weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
-        folder = Path(scratch) / "intent"
-        export_classifier(model, tokenizer_file, folder, manifest)
+        folder = self._scratch()
+        publish(folder, self, corpus, taught, test, about or {}, progress)
         self._use(folder, read_manifest(folder))
-        progress("Calibrating and exporting", 1.0)
         return self
 
-    def _solve(self, logits: Floats, targets: NDArray[np.integer]) -> dict[str, float]:
-        """Return temperature and thresholds from the held-out rows' logits `(n, classes + 1)`."""
-        from finetune.calibration import answer_threshold, fit_temperature, in_scope_threshold  # imports an optimiser
-
-        inside = targets < len(self.classes_)
-        known, scores = logits[inside][:, : len(self.classes_)], self._in_scope(logits[inside])
-        temperature = fit_temperature(known, targets[inside])
-        probabilities = softmax(known / temperature, axis=1)
-        correct = probabilities.argmax(axis=1) == targets[inside]
-        return {
-            "temperature": temperature,
-            "answer_threshold": answer_threshold(probabilities.max(axis=1), correct, self.max_wrong_answers),
-            "in_scope_threshold": in_scope_threshold(scores, self.max_turned_away),
-            "held_out_accuracy": float(correct.mean()),
-        }
-
-    def assess(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
-        """Return probabilities `(n, classes)` and in-scope scores `(n,)` of texts, in one pass."""
-        model = self._served()
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return unit vectors of shape `(n, 384)`, by which a message is known to itself and to later ones."""
         if not texts:
+            return np.zeros((0, DIM), dtype=np.float32)
+        return self._served().run(texts)["vector"]
+
+    def assess(
+        self, texts: Sequence[str], earlier: Sequence[NDArray[np.float32]] | None = None
+    ) -> tuple[Floats, Floats]:
+        """Return probabilities `(n, classes)` and in-scope scores `(n,)` of texts.
+
+        `earlier` gives for each text the vectors `(k, 384)` of the messages before it in its conversation, newest
+        first; without it each text is taken by itself.
+        """
+        return self.judge(self.encode(texts), earlier)
+
+    def judge(
+        self, vectors: NDArray[np.float32], earlier: Sequence[NDArray[np.float32]] | None = None
+    ) -> tuple[Floats, Floats]:
+        """Return what `assess` returns, for messages that have been encoded: `(n, 384)`."""
+        self._served()
+        if not len(vectors):
             return np.zeros((0, len(self.classes_))), np.zeros(0)
-        logits = model.run(texts)["logits"]
-        known = logits[:, : len(self.classes_)]
-        return softmax(known / self._temperature, axis=1), self._in_scope(logits)
+        logits = self._head.run(vectors, earlier)
+        return to_probabilities(logits[:, : len(self.classes_)], self._temperature, self.several), self._scope.score(logits, vectors)
 
-    def predict_proba(self, texts: Sequence[str]) -> Floats:
-        """Return calibrated probabilities of shape `(n, classes)`, in the order of `classes_`."""
-        return self.assess(texts)[0]
+    def predict_proba(
+        self, texts: Sequence[str], earlier: Sequence[NDArray[np.float32]] | None = None
+    ) -> Floats:
+        """Return calibrated probabilities of shape `(n, classes)`, in the order of `classes_`.
 
-    def predict(self, texts: Sequence[str]) -> list[str]:
-        """Return the most likely intent of each text."""
-        return [self.classes_[best] for best in self.predict_proba(texts).argmax(axis=1)]
+        Each row sums to 1, or, where a message may have several intents, holds the probability of each by itself.
+        """
+        return self.assess(texts, earlier)[0]
+
+    def predict(
+        self, texts: Sequence[str], earlier: Sequence[NDArray[np.float32]] | None = None
+    ) -> list[str] | list[tuple[str, ...]]:
+        """Return the most likely intent of each text, or all of at least 0.5 where a message may have several."""
+        probabilities = self.predict_proba(texts, earlier)
+        if not self.several:
+            return [self.classes_[best] for best in probabilities.argmax(axis=1)]
+        return [tuple(self.classes_[place] for place in np.flatnonzero(row >= 0.5)) for row in probabilities]
 
     def in_scope_score(self, texts: Sequence[str]) -> Floats:
         """Return a score of shape `(n,)`, 0 to 1, higher for what the desk handles."""
@@ -165,22 +189,31 @@ class IntentClassifier:
         """What is known about the model: classes, thresholds, hashes, settings."""
         return self._served().manifest
 
+    @property
+    def turns(self) -> int:
+        """How many earlier messages of a conversation count, 0 where the classifier has no memory."""
+        self._served()
+        return self._head.turns
+
+    def _scratch(self) -> Path:
+        """Return a folder that lives as long as this classifier."""
+        scratch = tempfile.mkdtemp(prefix="rapport-")
+        weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
+        return Path(scratch) / "intent"
+
     def _use(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self._encoder = OnnxModel(folder, manifest)
+        self._head = ServedHead(folder / "head.onnx")
+        self._scope = Scope.load(folder / "scope.safetensors")
         self._folder = folder
-        self._model = OnnxModel(folder, manifest)
         self.classes_ = list(manifest["classes"])
+        self.several = bool(manifest["several"])
+        self.method = manifest["method"]
         self._temperature = float(manifest["temperature"])
         self.answer_threshold = float(manifest["answer_threshold"])
         self.in_scope_threshold = float(manifest["in_scope_threshold"])
 
     def _served(self) -> OnnxModel:
-        if self._model is None:
+        if self._encoder is None:
             raise ModelError(_UNFITTED)
-        return self._model
-
-    def _in_scope(self, logits: Floats) -> Floats:
-        """Return how far the best intent lies above the out-of-scope class (or above 0 without one), as 0 to 1."""
-        count = len(self.classes_)
-        outside = logits[:, count] if logits.shape[1] > count else 0.0
-        scores: Floats = expit(logits[:, :count].max(axis=1) - outside)
-        return scores
+        return self._encoder

@@ -1,189 +1,242 @@
-"""Fine-tuning: a linear probe on the frozen base first, then its upper layers together with the head.
+"""The training loop: any lesson, any method, one process or several, on the CPU or on CUDA.
 
-Starting from a probe keeps the features of the base intact where the data is small (LP-FT: Kumar et al., "Fine-Tuning
-can Distort Pretrained Features and Underperform Out-of-Distribution", ICLR 2022). The lower layers are not trained, so
-each message passes through them once, not once an epoch, which halves the time on a CPU. Messages of like length share
-a batch, so that little is spent on padding.
+Rows of like length share a batch, so that little is spent on padding; where the processor has bfloat16 arithmetic, the
+forward pass uses it. What is kept is the running average of the weights (Polyak and Juditsky, 1992) from the epoch that
+was best on the held-out rows. Each epoch seeds itself, so that a run which was interrupted goes on as if it had not been.
 """
 
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
 
-import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
-from tokenizers import Tokenizer
+from accelerate import Accelerator
 from torch import Tensor, nn
-from transformers import BertModel
+
+from finetune.checkpoint import read_checkpoint, write_checkpoint
 
 Progress = Callable[[str, float], None]  # what is being done, and how much of it (0 to 1)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a classifier is trained; the defaults suit 300 to 5,000 short messages."""
+    """How long and how fast a lesson is taught; `tracker` is empty, `tensorboard` or `wandb`."""
 
-    epochs: int = 2
-    learning_rate: float = 2e-4
+    epochs: int
+    learning_rate: float
     head_learning_rate: float = 1e-2
-    batch_size: int = 32
-    label_smoothing: float = 0.05
-    frozen_layers: int = 3
-    max_tokens: int = 96
+    batch_size: int = 64
+    weight_decay: float = 0.01
+    averaging: float = 0.99
+    patience: int = 3
     seed: int = 0
+    tracker: str = ""
 
 
-class Classifier(nn.Module):
-    """A BERT whose tokens are averaged into a unit vector, and a linear layer over it."""
+class Lesson(Protocol):
+    """What is taught: a model, rows to learn from, and a score on rows held out."""
 
-    def __init__(self, bert: BertModel, labels: int) -> None:
-        super().__init__()
-        self.bert = bert
-        self.head = nn.Linear(bert.config.hidden_size, labels)
+    model: nn.Module  # its `head_parameters()` learn at their own rate
+    lengths: Sequence[int]  # how much work each row is, for batches of like rows
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return logits of shape `(B, labels)` for token ids and mask of shape `(B, T)`."""
-        hidden = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        logits: Tensor = self.head(pool(hidden, attention_mask))
-        return logits
+    def loss(self, model: nn.Module, rows: Sequence[int]) -> Tensor:
+        """Return the loss of a batch of row numbers; `model` is `self.model` or its wrapper for several processes."""
+        ...
+
+    def score(self) -> float:
+        """Return how good the model is on the rows held out; higher is better."""
+        ...
 
 
-def pool(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Return the unit-length mean of the tokens that are not padding: `(B, T, H)`, `(B, T)` to `(B, H)`."""
-    weights = mask.unsqueeze(-1).to(hidden.dtype)
-    return nn.functional.normalize((hidden * weights).sum(1) / weights.sum(1), dim=-1)
+@dataclass
+class History:
+    """What happened epoch by epoch: mean losses, scores on the held-out rows, seconds since the start."""
+
+    losses: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def best(self) -> int:
+        """The epoch that scored best, counted from 0; -1 before the first."""
+        return max(range(len(self.scores)), key=self.scores.__getitem__, default=-1)
 
 
 def train(
-    bert: BertModel,
-    tokenizer: Tokenizer,
-    texts: Sequence[str],
-    targets: Sequence[int],
+    lesson: Lesson,
     settings: Settings,
     progress: Progress = lambda _what, _share: None,
-) -> Classifier:
-    """Return a classifier trained on texts whose targets are `0 .. labels-1`, in evaluation mode."""
-    torch.manual_seed(settings.seed)
-    model = Classifier(bert, max(targets) + 1)
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(settings.max_tokens)
-    ids = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
-    lower = _through_lower_layers(model, ids, settings.frozen_layers, progress)
-    upper = bert.encoder.layer[settings.frozen_layers :]
-    _probe(model, upper, lower, targets)
-    _fine_tune(model, upper, lower, torch.tensor(targets), settings, progress)
-    return model.eval()
+    checkpoint: Path | None = None,
+    what: str = "Fine-tuning",
+) -> History:
+    """Teach a lesson; afterwards its model holds the best averaged weights and is in evaluation mode.
+
+    With `checkpoint`, the state is written there after each epoch, and training goes on from it where it exists; the
+    caller deletes it once the model is saved.
+
+    Raises:
+        ValueError: the checkpoint belongs to another model or other settings.
+    """
+    if settings.epochs == 0 or not (learning := [one for one in lesson.model.parameters() if one.requires_grad]):
+        lesson.model.eval()
+        return History()
+    accelerator = Accelerator(log_with=settings.tracker or None, project_dir=str(checkpoint and checkpoint.parent))
+    run = _Run(lesson, settings, accelerator, learning)
+    history, first = History(), 0
+    if checkpoint is not None and checkpoint.is_file():
+        history = History(**read_checkpoint(checkpoint, asdict(settings), run.tensors()))
+        run.steps_done = len(history.scores) * run.steps_an_epoch
+        first = len(history.scores)
+    if settings.tracker:
+        accelerator.init_trackers("rapport", config=asdict(settings))
+    started = time.monotonic() - (history.seconds[-1] if history.seconds else 0.0)
+    for epoch in range(first, settings.epochs):
+        loss = run.epoch(epoch, lambda share, epoch=epoch: progress(what, (epoch + share) / settings.epochs))
+        with run.averaged():
+            score = lesson.score()
+            if score > max(history.scores, default=-1.0):
+                run.keep_best()
+        history.losses.append(loss)
+        history.scores.append(score)
+        history.seconds.append(round(time.monotonic() - started, 1))
+        accelerator.log({"loss": loss, "score": score}, step=epoch)
+        if checkpoint is not None and accelerator.is_main_process:
+            write_checkpoint(checkpoint, asdict(settings), run.tensors(), asdict(history))
+        if epoch - history.best >= settings.patience:
+            break
+    progress(what, 1.0)
+    run.use_best()
+    accelerator.end_training()
+    lesson.model.to("cpu").eval()
+    return history
 
 
-@torch.no_grad()
-def logits(model: Classifier, tokenizer: Tokenizer, texts: Sequence[str]) -> np.ndarray:
-    """Return the logits of texts, of shape `(n, labels)`."""
-    encodings = tokenizer.encode_batch(list(texts))
-    rows = np.zeros((len(texts), model.head.out_features), dtype=np.float32)
-    for batch in _by_length([len(encoding.ids) for encoding in encodings], 64):
-        tokens, mask = _pad([torch.tensor(encodings[row].ids) for row in batch])
-        rows[batch] = model(tokens, mask).numpy()
-    return rows
+class _Run:
+    """The optimizer, its schedule and the averaged weights of one training."""
+
+    def __init__(
+        self, lesson: Lesson, settings: Settings, accelerator: Accelerator, learning: Sequence[nn.Parameter]
+    ) -> None:
+        self.lesson, self.settings, self.accelerator = lesson, settings, accelerator
+        self.learning = list(learning)
+        self.model, self.optimizer = accelerator.prepare(lesson.model, torch.optim.AdamW(self._groups()))
+        self.averages = [one.detach().clone() for one in self.learning]
+        self.best = [one.detach().clone() for one in self.learning]
+        batches = len(self._batches(0))
+        self.steps_an_epoch = batches // accelerator.num_processes or 1
+        self.steps_done = 0
+
+    def _groups(self) -> list[dict[str, Any]]:
+        heads = {id(one) for one in self.lesson.model.head_parameters()}  # type: ignore[operator]
+        groups = []
+        for name, one in self.lesson.model.named_parameters():
+            if one.requires_grad:
+                plain = one.ndim < 2  # biases and norms are not decayed
+                rate = self.settings.head_learning_rate if id(one) in heads else self.settings.learning_rate
+                decay = 0.0 if plain or id(one) in heads else self.settings.weight_decay
+                groups.append({"params": [one], "lr": rate, "initial_lr": rate, "weight_decay": decay, "name": name})
+        return groups
+
+    def _batches(self, epoch: int) -> list[list[int]]:
+        """Return all rows once in batches of like length: shuffled, sorted by stretches of 20 batches, shuffled."""
+        rng = random.Random(f"{self.settings.seed}/{epoch}")  # noqa: S311 (no secret)
+        lengths, size = self.lesson.lengths, self.settings.batch_size
+        order = rng.sample(range(len(lengths)), len(lengths))
+        batches = []
+        for start in range(0, len(order), size * 20):
+            stretch = sorted(order[start : start + size * 20], key=lengths.__getitem__)
+            batches += [stretch[place : place + size] for place in range(0, len(stretch), size)]
+        rng.shuffle(batches)
+        return batches
+
+    def epoch(self, epoch: int, progress: Callable[[float], None]) -> float:
+        """Take one pass over the rows and return the mean loss."""
+        torch.manual_seed(self.settings.seed * 1000 + epoch)
+        self.model.train()
+        mine = self._batches(epoch)[self.accelerator.process_index :: self.accelerator.num_processes]
+        total = 0.0
+        for done, rows in enumerate(mine[: self.steps_an_epoch], 1):
+            self._set_rates()
+            self.optimizer.zero_grad()
+            loss = self.lesson.loss(self.model, rows)
+            self.accelerator.backward(loss)
+            self.accelerator.clip_grad_norm_(self.learning, 1.0)
+            self.optimizer.step()
+            self._average()
+            total += float(loss.detach())
+            progress(done / self.steps_an_epoch)
+        return total / self.steps_an_epoch
+
+    def _set_rates(self) -> None:
+        """Warm up over a tenth of all steps, then fall linearly to nothing."""
+        steps = self.settings.epochs * self.steps_an_epoch
+        warm = max(steps // 10, 1)
+        share = min((self.steps_done + 1) / warm, (steps - self.steps_done) / max(steps - warm, 1))
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * share
+        self.steps_done += 1
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the averages towards the weights, faster in the beginning."""
+        decay = min(self.settings.averaging, (1 + self.steps_done) / (10 + self.steps_done))
+        torch._foreach_lerp_(self.averages, self.learning, 1 - decay)
+        if callable(allocate := getattr(self.lesson, "after_step", None)):
+            allocate(self.steps_done)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Let the model hold the averaged weights inside the block."""
+        self.lesson.model.eval()
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for weight, average in zip(self.learning, self.averages, strict=True):
+            kept = weight.detach().clone()
+            weight.copy_(average)
+            average.copy_(kept)
+
+    @torch.no_grad()
+    def keep_best(self) -> None:
+        """Keep what the model holds now as the best so far."""
+        torch._foreach_copy_(self.best, self.learning)
+
+    @torch.no_grad()
+    def use_best(self) -> None:
+        """Put the best weights into the model."""
+        torch._foreach_copy_(self.learning, self.best)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return everything that changes while training, by name; made on the spot where it is not there yet."""
+        named: dict[str, Tensor] = {}
+        for group, weight, average, best in zip(
+            self.optimizer.param_groups, self.learning, self.averages, self.best, strict=True
+        ):
+            state = self.optimizer.state[weight]
+            for moment in ("exp_avg", "exp_avg_sq"):
+                named[f"{group['name']}/{moment}"] = state.setdefault(moment, torch.zeros_like(weight))
+            named[f"{group['name']}/step"] = state.setdefault("step", torch.tensor(0.0))
+            named |= {f"{group['name']}/{kind}": one for kind, one in
+                      (("weight", weight.data), ("average", average), ("best", best))}
+        return named
 
 
-@torch.no_grad()
-def _through_lower_layers(
-    model: Classifier, ids: Sequence[Sequence[int]], layers: int, progress: Progress
-) -> list[Tensor]:
-    """Return each message's hidden states `(T, H)` as the first trained layer will see them."""
-    model.eval()
-    states: list[Tensor] = [torch.empty(0)] * len(ids)
-    done = 0
-    for batch in _by_length([len(one) for one in ids], 64):
-        tokens, mask = _pad([torch.tensor(ids[row]) for row in batch])
-        hidden = _run(model.bert.encoder.layer[:layers], model.bert.embeddings(input_ids=tokens), mask)
-        for place, row in enumerate(batch):
-            states[row] = hidden[place, : len(ids[row])].clone()
-        done += len(batch)
-        progress("Reading messages", done / len(ids))
-    return states
+def half_precision() -> bool:
+    """Return whether the forward pass gains from bfloat16 here: on CUDA, and on processors that compute in it."""
+    return torch.cuda.is_available() or bool(torch.cpu._is_avx512_bf16_supported())
 
 
-@torch.no_grad()
-def _probe(model: Classifier, upper: nn.ModuleList, lower: Sequence[Tensor], targets: Sequence[int]) -> None:
-    """Set the head to the logistic regression over the frozen base's vectors."""
-    vectors = np.zeros((len(lower), model.head.in_features), dtype=np.float32)
-    for batch in _by_length([len(state) for state in lower], 64):
-        hidden, mask = _pad([lower[row] for row in batch])
-        vectors[batch] = pool(_run(upper, hidden, mask), mask).numpy()
-    regression = LogisticRegression(C=10, max_iter=200).fit(vectors, targets)
-    weights, bias = regression.coef_, regression.intercept_
-    if len(weights) == 1:  # scikit-learn keeps one row for two classes
-        weights, bias = np.concatenate([-weights / 2, weights / 2]), np.concatenate([-bias / 2, bias / 2])
-    model.head.weight.copy_(torch.from_numpy(weights))
-    model.head.bias.copy_(torch.from_numpy(bias))
-
-
-def _fine_tune(
-    model: Classifier,
-    upper: nn.ModuleList,
-    lower: Sequence[Tensor],
-    targets: Tensor,
-    settings: Settings,
-    progress: Progress,
-) -> None:
-    rng = random.Random(settings.seed)  # noqa: S311 (no secret)
-    groups = [
-        {"params": list(upper.parameters()), "lr": settings.learning_rate},
-        {"params": list(model.head.parameters()), "lr": settings.head_learning_rate},
-    ]
-    optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
-    steps = settings.epochs * -(-len(lower) // settings.batch_size)
-    warm_up = max(steps // 10, 1)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warm_up, (steps - step) / steps)
-    )
-    loss_of = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
-    model.train()
-    done = 0
-    for _ in range(settings.epochs):
-        for batch in _shuffled(lower, settings.batch_size, rng):
-            hidden, mask = _pad([lower[row] for row in batch])
-            loss = loss_of(model.head(pool(_run(upper, hidden, mask), mask)), targets[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(upper.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            done += 1
-            progress("Fine-tuning", done / steps)
-
-
-def _run(layers: nn.ModuleList, hidden: Tensor, mask: Tensor) -> Tensor:
-    """Return `(B, T, H)` hidden states after BERT layers; `mask` `(B, T)` is 0 on padding."""
-    blocked = (1.0 - mask[:, None, None, :].to(hidden.dtype)) * torch.finfo(hidden.dtype).min
-    for layer in layers:
-        output = layer(hidden, blocked)
-        hidden = output[0] if isinstance(output, tuple) else output
-    return hidden
-
-
-def _pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return rows of different lengths as one tensor `(B, T, ...)` and its mask `(B, T)`."""
-    padded = nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
-    lengths = torch.tensor([len(row) for row in rows])
-    return padded, (torch.arange(padded.shape[1])[None, :] < lengths[:, None]).long()
-
-
-def _by_length(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
-    order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    return (order[start : start + size] for start in range(0, len(order), size))
-
-
-def _shuffled(rows: Sequence[Tensor], size: int, rng: random.Random) -> list[list[int]]:
-    """Return all rows once in batches of like length: shuffled, sorted by stretches of 20 batches, shuffled again."""
-    order = rng.sample(range(len(rows)), len(rows))
-    batches = []
-    for start in range(0, len(order), size * 20):
-        stretch = sorted(order[start : start + size * 20], key=lambda row: len(rows[row]))
-        batches += [stretch[place : place + size] for place in range(0, len(stretch), size)]
-    rng.shuffle(batches)
-    return batches
+def mixed(device: torch.device) -> torch.autocast:
+    """Return the context for a forward pass: bfloat16 where that is faster, otherwise nothing."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=half_precision())

@@ -19,6 +19,15 @@ BATCH = 64
 THREADS = 2
 
 
+def session(file: Path) -> onnxruntime.InferenceSession:
+    """Return ONNX Runtime's session for a file; it computes on the thread that asks."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
 class OnnxModel:
     """Runs `model.onnx` of a model folder on texts, in length-sorted batches of at most 64.
 
@@ -34,13 +43,7 @@ class OnnxModel:
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(max_length=int(self.manifest["max_tokens"]))
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = session(folder / "model.onnx")
         self.outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:

@@ -1,0 +1,146 @@
+"""What an intent classifier is taught: labelled messages, alone or as the turns of conversations."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor, nn
+
+from finetune.head import remembered
+from finetune.network import MEMORY_TURNS, IntentNetwork, encode
+from finetune.tokens import pad
+from finetune.training import mixed
+
+Targets = NDArray[np.integer] | NDArray[np.floating]  # class numbers (n,), or 0 and 1 per class (n, classes)
+
+
+@dataclass(frozen=True)
+class Messages:
+    """Tokenized messages with their targets and, for each, which messages of its conversation came before it.
+
+    `earlier` holds the rows of up to `MEMORY_TURNS` earlier messages, newest first.
+    """
+
+    tokens: Sequence[Tensor]
+    targets: Tensor
+    earlier: Sequence[Sequence[int]]
+    conversations: Sequence[Sequence[int]]
+
+    def only(self, rows: Sequence[int]) -> Messages:
+        """Return some rows (ascending), without what came before them where that is not among the rows."""
+        place = {row: number for number, row in enumerate(rows)}
+        earlier = [[place[one] for one in self.earlier[row] if one in place] for row in rows]
+        conversations = [[place[one] for one in members if one in place] for members in self.conversations]
+        tokens = [self.tokens[row] for row in rows]
+        return Messages(tokens, self.targets[list(rows)], earlier, [one for one in conversations if one])
+
+
+def in_conversations(
+    tokens: Sequence[Tensor], targets: Targets, conversations: Sequence[Hashable] | None
+) -> Messages:
+    """Return messages with their conversations: rows of the same name are turns in order; None is a message alone."""
+    members: dict[Hashable, list[int]] = defaultdict(list)
+    for row in range(len(tokens)):
+        name = conversations[row] if conversations is not None else None
+        members[("alone", row) if name is None else name].append(row)
+    earlier: list[Sequence[int]] = [()] * len(tokens)
+    for rows in members.values():
+        for place, row in enumerate(rows):
+            earlier[row] = rows[:place][::-1][:MEMORY_TURNS]
+    return Messages(tokens, torch.as_tensor(targets), earlier, list(members.values()))
+
+
+class IntentLesson:
+    """Teaches a network to tell intents; a row of the training loop is a conversation, most often of one message."""
+
+    def __init__(
+        self, model: IntentNetwork, taught: Messages, held: Messages, label_smoothing: float = 0.05
+    ) -> None:
+        self.model = model
+        self._taught, self._held = taught, held
+        self._smoothing = label_smoothing
+        self.lengths = [sum(len(taught.tokens[row]) for row in rows) for rows in taught.conversations]
+
+    def loss(self, model: nn.Module, rows: Sequence[int]) -> Tensor:
+        """Return the loss of conversations: cross-entropy, or binary cross-entropy where a message may want several."""
+        device = next(self.model.parameters()).device
+        messages = [message for row in rows for message in self._taught.conversations[row]]
+        place_of = {message: place for place, message in enumerate(messages)}
+        earlier = torch.full((len(messages), MEMORY_TURNS), -1)
+        for place, message in enumerate(messages):
+            before = [place_of[one] for one in self._taught.earlier[message]]
+            earlier[place, : len(before)] = torch.tensor(before, dtype=torch.long)
+        tokens, mask = pad([self._taught.tokens[message] for message in messages])
+        with mixed(device):
+            logits, _ = model(tokens.to(device), mask.to(device), earlier.to(device))
+        return self._loss(logits.float(), self._taught.targets[messages].to(device))
+
+    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        if targets.ndim == 1:
+            return nn.functional.cross_entropy(logits, targets, label_smoothing=self._smoothing)
+        smooth = targets * (1 - self._smoothing) + self._smoothing / 2 * targets.mean()
+        return nn.functional.binary_cross_entropy_with_logits(logits, smooth) * logits.shape[1] ** 0.5
+
+    def score(self) -> float:
+        """Return the share of held-out messages that are understood."""
+        logits, _ = outputs(self.model, self._held)
+        targets = self._held.targets.numpy()
+        if targets.ndim == 1:
+            return float((logits.argmax(axis=1) == targets).mean())
+        return float(((logits > 0) == (targets > 0.5)).all(axis=1).mean())
+
+    def after_step(self, steps_done: int) -> None:
+        """Let AdaLoRA move its ranks."""
+        base = getattr(self.model.encoder.bert, "base_model", None)
+        if hasattr(base, "update_and_allocate"):
+            base.update_and_allocate(steps_done)
+
+
+@torch.no_grad()
+def outputs(model: IntentNetwork, messages: Messages) -> tuple[np.ndarray, np.ndarray]:
+    """Return logits `(n, labels)` and vectors `(n, H)` of messages in their conversations."""
+    vectors = encode(model.encoder, messages.tokens)
+    return run_head(model, vectors, messages.earlier), vectors
+
+
+@torch.no_grad()
+def run_head(model: IntentNetwork, vectors: np.ndarray, earlier: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return the logits `(n, labels)` of encoded messages `(n, H)`, each with the rows that came before it."""
+    device = next(model.parameters()).device
+    memory, known = remembered([vectors[list(rows)] for rows in earlier], MEMORY_TURNS, vectors.shape[1])
+    parts = []
+    for start in range(0, len(vectors), 1024):
+        rows = slice(start, start + 1024)
+        inputs = (torch.from_numpy(one[rows]).to(device) for one in (vectors, memory, known))
+        parts.append(model.head(*inputs).float().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def probe(model: IntentNetwork, vectors: np.ndarray, targets: Targets) -> None:
+    """Set the head's linear layer to the logistic regression over vectors `(n, H)` of the encoder as it is.
+
+    Starting there keeps the features of the base intact where the data is small (Kumar et al., "Fine-Tuning can Distort
+    Pretrained Features and Underperform Out-of-Distribution", ICLR 2022).
+    """
+    targets = np.asarray(targets)
+    linear = model.head.linear
+    with torch.no_grad():
+        if targets.ndim == 2:
+            for label in range(targets.shape[1]):
+                if 0 < targets[:, label].sum() < len(targets):
+                    one = LogisticRegression(C=10, max_iter=200).fit(vectors, targets[:, label] > 0.5)
+                    linear.weight[label] = torch.from_numpy(one.coef_[0])
+                    linear.bias[label] = float(one.intercept_[0])
+            return
+        regression = LogisticRegression(C=10, max_iter=200).fit(vectors, targets)
+        weights, bias = regression.coef_, regression.intercept_
+        if len(weights) == 1:  # scikit-learn keeps one row for two classes
+            weights, bias = np.concatenate([-weights / 2, weights / 2]), np.concatenate([-bias / 2, bias / 2])
+        linear.weight[regression.classes_] = torch.from_numpy(weights).float()
+        linear.bias[regression.classes_] = torch.from_numpy(bias).float()

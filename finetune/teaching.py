@@ -1,0 +1,85 @@
+"""Teaching an intent network: the probe, contrastive pre-fitting where labels are few, then fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from finetune.base import load_base
+from finetune.contrast import prefit
+from finetune.corpus import Corpus
+from finetune.lesson import IntentLesson, probe, run_head
+from finetune.methods import LEARNING_RATES, Method, apply
+from finetune.network import IntentNetwork, encode
+from finetune.training import History, Progress, Settings, train
+
+_FEW = 12  # examples a label up to which the encoder is first taught which messages belong together
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A trained network and what is needed to solve its thresholds and to report on it.
+
+    `vectors` and `base_vectors` `(n, H)` are of all messages, by the trained encoder and by the one it started from.
+    """
+
+    network: IntentNetwork
+    settings: Settings
+    history: History
+    logits: NDArray[np.float32]  # (n, labels) of all messages
+    vectors: NDArray[np.float32]
+    base_vectors: NDArray[np.float32]
+
+
+def plan(corpus: Corpus, method: Method, epochs: int | None, seed: int, tracker: str) -> Settings:
+    """Return how a corpus is taught: about 1,000 steps, in 4 to 20 epochs, unless `epochs` says otherwise."""
+    conversations = len(corpus.messages.conversations)
+    batch = max(4, round(_BATCH * conversations / len(corpus.texts)))
+    if epochs is None:
+        epochs = int(np.clip(round(1000 * _BATCH / len(corpus.kept)), 4, 20))
+    if method == "head":
+        epochs = 0
+    return Settings(
+        epochs=epochs, learning_rate=LEARNING_RATES[method], batch_size=batch, seed=seed, tracker=tracker
+    )
+
+
+def teach(
+    corpus: Corpus,
+    method: Method,
+    settings: Settings,
+    *,
+    memory: bool,
+    contrast: bool | None,
+    progress: Progress,
+    checkpoint: Path | None,
+) -> Taught:
+    """Return a network taught on the kept rows of a corpus, best as judged by the rows held out.
+
+    Raises:
+        ModelError: the base weights are missing or altered.
+        ValueError: the checkpoint belongs to another training.
+    """
+    torch.manual_seed(settings.seed)
+    everything = corpus.messages
+    taught, held = everything.only(corpus.kept), everything.only(corpus.held)
+    steps = settings.epochs * -(-len(taught.conversations) // settings.batch_size)
+    network = IntentNetwork(apply(load_base(), method, steps), corpus.width, memory and corpus.has_conversations)
+    progress("Reading messages", 0.0)
+    base_vectors = encode(network.encoder, everything.tokens)
+    progress("Reading messages", 1.0)
+    vectors = base_vectors[list(corpus.kept)]
+    few = len(corpus.kept) <= _FEW * corpus.width if contrast is None else contrast
+    if few and method != "head":
+        prefit(network.encoder, taught, settings, progress)
+        vectors = encode(network.encoder, taught.tokens)
+    probe(network, vectors, corpus.targets[list(corpus.kept)])
+    history = train(IntentLesson(network, taught, held), settings, progress, checkpoint)
+    vectors = encode(network.encoder, everything.tokens)
+    return Taught(network, settings, history, run_head(network, vectors, everything.earlier), vectors, base_vectors)
