@@ -20,7 +20,7 @@ from retrieval.encoder import BASE_SHA256, DIM, MAX_TOKENS
 from retrieval.model_folder import new_folder, write_manifest
 
 _TOLERANCE = 1e-3  # largest difference between torch and ONNX Runtime that is rounding and nothing else
-_IDS = torch.tensor([[101, 2073, 2003, 2026, 2344, 102], [101, 7592, 102, 0, 0, 0]])
+_IDS = torch.tensor([[101, 20, 37, 52, 64, 102], [101, 75, 102, 0, 0, 0]])
 _DYNAMIC = {"input_ids": {0: "batch", 1: "tokens"}, "attention_mask": {0: "batch", 1: "tokens"}}
 
 
@@ -42,11 +42,12 @@ def export_encoder(encoder: Encoder, folder: Path) -> None:
 
 def export_head(head: Head, folder: Path) -> None:
     """Write `head.onnx`: vectors `(B, H)`, and with memory `(B, K, H)` and `(B, K)`, to logits `(B, labels)`."""
-    inputs = {"vector": torch.randn(2, DIM)}
+    dim = head.linear.in_features
+    inputs = {"vector": torch.randn(2, dim)}
     if head.memory is not None:
         known = torch.ones(2, MEMORY_TURNS)
         known[1, 1:] = 0
-        inputs |= {"memory": torch.randn(2, MEMORY_TURNS, DIM), "known": known}
+        inputs |= {"memory": torch.randn(2, MEMORY_TURNS, dim), "known": known}
     write_onnx(head, inputs, "logits", folder / "head.onnx", {name: {0: "batch"} for name in inputs})
 
 

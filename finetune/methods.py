@@ -10,6 +10,7 @@ head      nothing: the encoder stays as it is, only what stands on it learns
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal, get_args
 
 from torch import Tensor, nn
@@ -97,7 +98,9 @@ def _with_peft(bert: BertModel, method: Method, steps: int) -> nn.Module:
             tfinal=steps // 3,
             deltaT=10,
         )
-    return peft.get_peft_model(bert, config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by a name that will go
+        return peft.get_peft_model(bert, config)
 
 
 def _with_adapters(bert: BertModel) -> BertModel:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from finetune.tokens import by_length, pad
 from finetune.training import mixed
-from retrieval.encoder import DIM
 
 MEMORY_TURNS = 8  # earlier messages of the conversation that a head looks back at
 _HEADS = 4
@@ -23,14 +22,14 @@ class Memory(nn.Module):
     are those of Vaswani et al., 2017. A learnt "nothing" can be attended to as well, so that a first message works.
     """
 
-    def __init__(self, labels: int) -> None:
+    def __init__(self, dim: int, labels: int) -> None:
         super().__init__()
-        self.nothing = nn.Parameter(torch.zeros(1, DIM))
-        self.distance = nn.Parameter(torch.zeros(MEMORY_TURNS, DIM))
+        self.nothing = nn.Parameter(torch.zeros(1, dim))
+        self.distance = nn.Parameter(torch.zeros(MEMORY_TURNS, dim))
         nn.init.normal_(self.distance, std=0.05)
-        self.attention = nn.MultiheadAttention(DIM, _HEADS, batch_first=True)
-        self.mix = nn.Linear(2 * DIM, DIM)
-        self.out = nn.Linear(DIM, labels)
+        self.attention = nn.MultiheadAttention(dim, _HEADS, batch_first=True)
+        self.mix = nn.Linear(2 * dim, dim)
+        self.out = nn.Linear(dim, labels)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
@@ -39,7 +38,7 @@ class Memory(nn.Module):
 
         `known` `(B, K)` is 0 where there is no such turn.
         """
-        slots = torch.cat([memory + self.distance, self.nothing.expand(len(vector), 1, DIM)], dim=1)  # (B, K+1, H)
+        slots = torch.cat([memory + self.distance, self.nothing.expand(len(vector), 1, -1)], dim=1)  # (B, K+1, H)
         blocked = torch.cat([known < 0.5, torch.zeros(len(vector), 1, dtype=torch.bool, device=vector.device)], dim=1)
         found, _ = self.attention(vector.unsqueeze(1), slots, slots, key_padding_mask=blocked, need_weights=False)
         mixed_in = nn.functional.gelu(self.mix(torch.cat([vector, found.squeeze(1)], dim=1)))
@@ -50,10 +49,10 @@ class Memory(nn.Module):
 class Head(nn.Module):
     """A linear layer over a message's vector, plus what memory adds where there is one."""
 
-    def __init__(self, labels: int, memory: bool) -> None:
+    def __init__(self, dim: int, labels: int, memory: bool) -> None:
         super().__init__()
-        self.linear = nn.Linear(DIM, labels)
-        self.memory = Memory(labels) if memory else None
+        self.linear = nn.Linear(dim, labels)
+        self.memory = Memory(dim, labels) if memory else None
 
     def forward(self, vector: Tensor, memory: Tensor | None = None, known: Tensor | None = None) -> Tensor:
         """Return logits `(B, labels)` for vectors `(B, H)` and, where the head has one, a memory `(B, K, H)`."""
@@ -83,7 +82,7 @@ class IntentNetwork(nn.Module):
     def __init__(self, bert: nn.Module, labels: int, memory: bool = False) -> None:
         super().__init__()
         self.encoder = Encoder(bert)
-        self.head = Head(labels, memory)
+        self.head = Head(bert.config.hidden_size, labels, memory)  # type: ignore[union-attr, arg-type]
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, earlier: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return logits `(B, labels)` and vectors `(B, H)`.
@@ -101,11 +100,11 @@ class IntentNetwork(nn.Module):
 
 
 @torch.no_grad()
-def encode(encoder: nn.Module, rows: Sequence[Tensor]) -> np.ndarray:
+def encode(encoder: Encoder, rows: Sequence[Tensor]) -> np.ndarray:
     """Return the vectors `(n, H)` of tokenized texts, computed where the encoder's weights are."""
     device = next(encoder.parameters()).device
     encoder.eval()
-    vectors = np.zeros((len(rows), DIM), dtype=np.float32)
+    vectors = np.zeros((len(rows), encoder.bert.config.hidden_size), dtype=np.float32)  # type: ignore[union-attr]
     for batch in by_length(rows):
         tokens, mask = pad([rows[row] for row in batch])
         with mixed(device):
