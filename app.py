@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bot.cli import DeskOption, HomeOption, cli, err, prepared
+from bot.cli import cli
 from bot.problems import RapportError
 from bot.settings import Settings, read_settings
+from bot.terminal import DeskOption, HomeOption, err, prepared
 from memory import StoreError
 from retrieval.loaders import ArticleError
 from retrieval.model_folder import ModelError

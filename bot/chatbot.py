@@ -27,6 +27,7 @@ from bot.message import clean, has_words, understand
 from bot.models import Models, load
 from bot.policy import decide
 from bot.recaps import Recaps
+from bot.reload import Watch
 from bot.settings import Settings, read_settings
 from bot.turn import Forget, Reply, Source, Understood
 from memory import ConversationMemory, Store, Turn
@@ -49,6 +50,7 @@ class _Turn:
     query: Any
     understood: Understood
     rendered: Rendered
+    model: str
     timings: dict[str, float] = field(default_factory=dict)
 
 
@@ -86,6 +88,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
         self._locks = SessionLocks()
         self._classifying = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="rapport-classifier")
         self._background = ThreadPoolExecutor(1, thread_name_prefix="rapport-summary")
+        self._watch = Watch(desk, settings.home, models, self._use)
 
     @classmethod
     def open(
@@ -111,6 +114,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
 
     def close(self) -> None:
         """Finish summaries under way and close the database."""
+        self._watch.close()
         self._classifying.shutdown(wait=True)
         self._background.shutdown(wait=True)
         self.memory.store.close()
@@ -179,14 +183,14 @@ class Chatbot(Runnable[ChatInput, Reply]):
 
     def _decide(self, raw: str, session_id: str, customer_id: str) -> _Turn:
         """Return the turn up to its deterministic reply."""
-        watch = _Stopwatch()
+        watch, models = _Stopwatch(), self.models  # read once: others may be promoted while the turn is under way
         text = clean(raw)
         limit = self.settings.max_message_chars
         kept = text if len(text) <= limit else text[:limit] + "…"
         refusal = "empty" if not text else "too_long" if len(text) > limit else "" if has_words(text) else "not_text"
         # Both models and the memory take about the same time: the classifier works beside the other two.
-        assessment = None if refusal else self._classifying.submit(self.models.classifier.assess, [text])
-        query = self.models.encoder.encode([kept])[0]
+        assessment = None if refusal else self._classifying.submit(models.classifier.assess, [text])
+        query = models.encoder.encode([kept])[0]
         watch.lap("encode")
         context = self.memory.load(session_id, customer_id, kept, query, self.clock())
         watch.lap("memory")
@@ -194,18 +198,20 @@ class Chatbot(Runnable[ChatInput, Reply]):
             values = {"length": f"{len(text):,}", "limit": f"{limit:,}"}
             words, wording = self._answers.say(refusal, context, values)
             rendered = Rendered(words, refusal, wording=wording, state="open")
-            return _Turn(kept, context, query, Understood((("", 0.0),), in_scope=False), rendered, watch.laps)
-        understood = understand(self.desk, self.models.classifier, text, context, assessment)
+            return _Turn(
+                kept, context, query, Understood((("", 0.0),), in_scope=False), rendered, models.version, watch.laps
+            )
+        understood = understand(self.desk, models.classifier, text, context, assessment)
         watch.lap("understand")
-        candidates = self.models.knowledge.search(text, query)
+        candidates = models.knowledge.search(text, query)
         watch.lap("search")
-        action = decide(self.desk, self.models.thresholds, understood, context, candidates)
+        action = decide(self.desk, models.thresholds, understood, context, candidates)
         if isinstance(action, Forget) and action.confirmed:
             forget_customer(self.memory, customer_id)
             context = Context(session_id, customer_id, context.now)
         rendered = self._answers.render(action, context, candidates, text)
         watch.lap("decide")
-        return _Turn(kept, context, query, understood, rendered, watch.laps)
+        return _Turn(kept, context, query, understood, rendered, models.version, watch.laps)
 
     def _write(self, turn: _Turn) -> Generator[Reply, None, str]:
         """Yield the chat model's pieces and return its text; nothing where there is none or where it fails."""
@@ -245,6 +251,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             "promise": rendered.promise,
             "failure": rendered.failure,
             "wording": rendered.wording,
+            "model": turn.model,
             "written_by": "chat_model" if written else "desk",
         }
         if rendered.hand_off:
@@ -280,6 +287,10 @@ class Chatbot(Runnable[ChatInput, Reply]):
                 for hit in turn.context.recalled
             ]
         return sources
+
+    def _use(self, models: Models) -> None:
+        """Let the turns that begin from now on be understood by other models."""
+        self.models = models
 
     def _load(self, text: str, session_id: str, customer_id: str) -> Context:
         query = self.models.encoder.encode([text])[0]

@@ -12,7 +12,7 @@ from pathlib import Path
 from bot.desk import Desk
 from bot.policy import Thresholds
 from bot.problems import RapportError
-from bot.versions import Version, Versions
+from bot.versions import Promotion, Version, Versions
 from finetune import IntentClassifier
 from retrieval import Encoder, Knowledge
 from retrieval.encoder import BASE_SHA256
@@ -29,7 +29,7 @@ Progress = Callable[[str, float], None]
 class Models:
     """What serving loads: the encoder, the intent classifier, the help centre's index, and what counts as sure.
 
-    `version` names the intent classifier, as `intent-0003`.
+    `version` names the intent classifier, as `intent-0003`; `stamp` is that of the promotions it was chosen by.
     """
 
     encoder: Encoder
@@ -37,6 +37,7 @@ class Models:
     knowledge: Knowledge
     thresholds: Thresholds
     version: str
+    stamp: tuple[int, int]
 
 
 def encoder_folder(home: Path) -> Path:
@@ -54,17 +55,17 @@ def fingerprint(desk: Desk) -> str:
 def intent_version(home: Path, desk: Desk) -> Version | None:
     """Return the intent classifier that serves the desk as it is now, or None where one has yet to be taught.
 
-    That is the promoted one if it was promoted for exactly this desk, else the newest that was taught on exactly it.
+    That is the one that was last promoted for exactly this desk, else the newest that was taught on exactly it.
 
     Raises:
-        ModelError: it is not known which one is promoted.
+        ModelError: it is not known what was promoted.
     """
     versions, present = Versions(home, desk.name), fingerprint(desk)
-    promotion = versions.promotion(INTENT)
-    there = versions.all(INTENT)
-    taught = [one for one in there if one.fingerprint == present]
-    promoted = [one for one in there if one.name == promotion.promoted and promotion.fingerprint == present]
-    return [None, *taught, *promoted][-1]
+    there = {version.name: version for version in versions.all(INTENT)}
+    taught = [name for name, version in there.items() if version.fingerprint == present]
+    promoted = [one.name for one in versions.history(INTENT) if one.fingerprint == present and one.name in there]
+    names = [*taught, *promoted]
+    return there[names[-1]] if names else None
 
 
 def intent_folder(home: Path, desk: Desk) -> Path:
@@ -80,7 +81,7 @@ def are_prepared(desk: Desk, home: Path) -> bool:
     """Return whether the models for the desk as it is now are there.
 
     Raises:
-        ModelError: it is not known which ones are promoted.
+        ModelError: it is not known what was promoted.
     """
     return (encoder_folder(home) / MANIFEST).is_file() and intent_version(home, desk) is not None
 
@@ -89,17 +90,16 @@ def prepare(desk: Desk, home: Path, progress: Progress = lambda _what, _share: N
     """Make the models that are missing and promote them; `progress` is told what is done and how much of it.
 
     Raises:
-        ModelError: the base weights are missing or altered, or it is not known which models are promoted.
+        ModelError: the base weights are missing or altered, or it is not known what was promoted.
         ValueError: the desk's messages cannot be learnt from.
     """
     from bot.course import train_intent
 
     prepare_encoder(home, progress)
     version = intent_version(home, desk) or train_intent(desk, home, progress=progress).version
-    versions, present = Versions(home, desk.name), fingerprint(desk)
-    promotion = versions.promotion(INTENT)
-    if (promotion.promoted, promotion.fingerprint) != (version.name, present):
-        versions.promote(version.name, present)
+    versions, present = Versions(home, desk.name), Promotion(name=version.name, fingerprint=fingerprint(desk))
+    if versions.history(INTENT)[-1:] != (present,):
+        versions.promote(present.name, present.fingerprint)
 
 
 def load(desk: Desk, home: Path) -> Models:
@@ -109,12 +109,13 @@ def load(desk: Desk, home: Path) -> Models:
         ModelError: a model is missing, incomplete or altered.
         RapportError: the promoted model knows intents that the desk has no answer for.
     """
+    stamp = Versions(home, desk.name).stamp()
     version = _present(home, desk)
     with ThreadPoolExecutor(1) as other:
         loading = other.submit(_load_intent, desk, version)
         encoder = Encoder(encoder_folder(home))
         classifier, thresholds = loading.result()
-    return Models(encoder, classifier, knowledge_of(desk, home, encoder), thresholds, version.name)
+    return Models(encoder, classifier, knowledge_of(desk, home, encoder), thresholds, version.name, stamp)
 
 
 def load_promoted(models: Models, desk: Desk, home: Path) -> Models:
@@ -125,11 +126,12 @@ def load_promoted(models: Models, desk: Desk, home: Path) -> Models:
         RapportError: it is gone, or knows intents that the desk has no answer for.
     """
     versions = Versions(home, desk.name)
-    name = versions.promotion(INTENT).promoted
-    if name in ("", models.version):
+    promoted = versions.history(INTENT)
+    if not promoted or promoted[-1].name == models.version:
         return models
-    classifier, thresholds = _load_intent(desk, versions.get(name))
-    return replace(models, classifier=classifier, thresholds=thresholds, version=name)
+    version = versions.get(promoted[-1].name)
+    classifier, thresholds = _load_intent(desk, version)
+    return replace(models, classifier=classifier, thresholds=thresholds, version=version.name)
 
 
 def check_fit(desk: Desk, version: Version) -> None:

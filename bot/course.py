@@ -1,0 +1,113 @@
+"""A course: how a new version of a desk's intent classifier is taught."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bot.desk import Desk
+from bot.models import INTENT, Progress, encoder_folder, fingerprint, knowledge_of, prepare_encoder
+from bot.versions import Version, Versions
+from finetune import IntentClassifier
+from retrieval import Encoder, Knowledge
+
+if TYPE_CHECKING:
+    from finetune.methods import Method
+
+_FALLBACK_PASSAGE_SIMILARITY = 0.5  # for a desk without out-of-scope messages to solve it on
+
+
+@dataclass(frozen=True)
+class Course:
+    """How an intent classifier is taught; without `epochs` it is by the number of messages."""
+
+    method: Method = "full"
+    epochs: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A version that has just been taught, and how many minutes that took."""
+
+    version: Version
+    classifier: IntentClassifier
+    minutes: float
+
+
+def train_intent(
+    desk: Desk, home: Path, course: Course = Course(), progress: Progress = lambda _what, _share: None
+) -> Trained:
+    """Teach a new version of the desk's intent classifier, which is not promoted yet.
+
+    A training that was interrupted goes on where it stopped, if desk and course are still the same.
+
+    Raises:
+        ModelError: the base weights are missing or altered.
+        ValueError: the desk's messages cannot be learnt from.
+        OSError: the disk is full or cannot be written to.
+    """
+    prepare_encoder(home, progress)
+    encoder = Encoder(encoder_folder(home))
+    about = {
+        "desk": desk.name,
+        "fingerprint": fingerprint(desk),
+        "trained_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "passage_threshold": _passage_threshold(desk, knowledge_of(desk, home, encoder), encoder),
+    }
+    versions = Versions(home, desk.name)
+    checkpoint = _checkpoint(versions, fingerprint(desk), course)
+    started = time.monotonic()
+    classifier = _teach(desk, course, progress, about, checkpoint)
+    minutes = (time.monotonic() - started) / 60
+    version = versions.add(INTENT, classifier.save)
+    checkpoint.unlink(missing_ok=True)
+    return Trained(version, classifier, minutes)
+
+
+def _teach(desk: Desk, course: Course, progress: Progress, about: dict[str, Any], checkpoint: Path) -> IntentClassifier:
+    policy = desk.settings.policy
+    classifier = IntentClassifier(
+        method=course.method,
+        epochs=course.epochs,
+        seed=course.seed,
+        max_wrong_answers=policy.max_wrong_answers,
+        max_turned_away=policy.max_turned_away,
+    )
+    texts, intents = zip(*desk.messages, strict=True)
+    test = None
+    if desk.test_messages:
+        test_texts, test_intents = zip(*desk.test_messages, strict=True)
+        test = test_texts, test_intents, desk.test_out_of_scope
+    return classifier.fit(
+        texts, intents, desk.out_of_scope, test=test, progress=progress, about=about, checkpoint=checkpoint
+    )
+
+
+def _checkpoint(versions: Versions, desk_fingerprint: str, course: Course) -> Path:
+    """Return where the state of this training is kept; those of a desk that has been edited since are removed."""
+    folder = versions.folder / ".training"
+    for path in folder.glob("*"):
+        if not path.name.startswith(desk_fingerprint):
+            path.unlink(missing_ok=True)
+    settings = hashlib.sha256(json.dumps(vars(course), sort_keys=True).encode()).hexdigest()[:12]
+    return folder / f"{desk_fingerprint}-{settings}.safetensors"
+
+
+def _passage_threshold(desk: Desk, knowledge: Knowledge, encoder: Encoder) -> float:
+    """Return the similarity that 19 of 20 out-of-scope messages do not reach with any passage."""
+    if not desk.out_of_scope or not desk.passages:
+        return _FALLBACK_PASSAGE_SIMILARITY
+    vectors = encoder.encode(desk.out_of_scope)
+    best = [
+        max(candidate.similarity for candidate in knowledge.search(text, vector))
+        for text, vector in zip(desk.out_of_scope, vectors, strict=True)
+    ]
+    return float(np.quantile(best, 0.95))

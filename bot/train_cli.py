@@ -1,0 +1,231 @@
+"""The commands around training: `rapport train`, `rapport evaluate` and `rapport models`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bot.course import Course, Trained, train_intent
+from bot.desk import Desk
+from bot.desk_reader import read_desk
+from bot.models import INTENT, check_fit, fingerprint, load
+from bot.problems import RapportError
+from bot.settings import read_settings
+from bot.terminal import (
+    DeskOption,
+    HomeOption,
+    JsonOption,
+    learnable,
+    print_json,
+    print_line,
+    print_table,
+    progress_bar,
+)
+from bot.versions import Version, Versions
+from finetune import IntentClassifier
+from retrieval.model_folder import read_manifest
+
+if TYPE_CHECKING:
+    from finetune.methods import Method
+
+train_cli = typer.Typer(help="Teach the desk's models.", no_args_is_help=True)
+models_cli = typer.Typer(help="See, promote, roll back and delete the desk's models.", no_args_is_help=True)
+
+_MB = 1_000_000
+
+
+@train_cli.command("intent")
+def train_intent_command(
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="full, lora, adalora, prefix, adapter or head; several (or with commas) are compared."),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="How often the messages are gone through; as their number asks if not set."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
+    promote: Annotated[bool, typer.Option(help="Put the best one into service.")] = True,
+    desk: DeskOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Teach a new version of the intent classifier on the desk's messages, and say how good it is."""
+    settings = read_settings(desk=desk, home=home)
+    read = read_desk(settings.desk)
+    courses = [Course(one, epochs, seed) for one in _methods(method)]
+    rows, trained = [], []
+    for course in courses:
+        done = _train(read, settings.home, course, f"{course.method}: " if len(courses) > 1 else "")
+        rows.append(_row(read, done))
+        trained.append(done)
+    best = max(trained, key=lambda one: float(one.classifier.manifest["held_out_accuracy"])).version
+    if promote:
+        Versions(settings.home, read.name).promote(best.name, fingerprint(read))
+    if as_json:
+        print_json({"models": rows, "promoted": best.name if promote else None})
+        return
+    print_table([_shown(row) for row in rows], "")
+    for done in trained:
+        print_line(f"The report on {done.version.name}: {done.version.folder / 'report.html'}")
+    print_line(
+        f"{best.name} is promoted." if promote else f"Not promoted. To do so: rapport models promote {best.name}"
+    )
+
+
+def evaluate(desk: DeskOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Measure the desk's models on its own test files."""
+    settings = read_settings(desk=desk, home=home)
+    read = read_desk(settings.desk)
+    if not read.test_messages:
+        raise RapportError(f"{settings.desk} has no test.csv (columns text,intent) to measure on.")
+    figures = _figures(read, load(read, settings.home).classifier)
+    if as_json:
+        print_json(figures)
+    else:
+        print_table([{"figure": name, "value": f"{value:.4g}"} for name, value in figures.items()], "")
+
+
+@models_cli.command("list")
+def models_list(desk: DeskOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List the versions of the desk's models, and which of them are promoted."""
+    settings = read_settings(desk=desk, home=home)
+    read = read_desk(settings.desk)
+    versions, present = Versions(settings.home, read.name), fingerprint(read)
+    promoted = versions.promoted()
+    rows = [_listed(version, version.name in promoted, present) for version in versions.all()]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table([_shown(row) for row in rows], "There are no models yet. Make one: rapport train intent")
+
+
+@models_cli.command("promote")
+def models_promote(name: str, desk: DeskOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Put a version into service; a running server takes it up within seconds."""
+    settings = read_settings(desk=desk, home=home)
+    read = read_desk(settings.desk)
+    versions = Versions(settings.home, read.name)
+    _check(read, versions.get(name))
+    versions.promote(name, fingerprint(read))
+    print_json({"promoted": name}) if as_json else print_line(f"{name} is promoted.")
+
+
+@models_cli.command("rollback")
+def models_rollback(
+    kind: Annotated[str, typer.Argument(help="What to roll back: intent.")],
+    desk: DeskOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go back to the version that was promoted before the present one."""
+    settings = read_settings(desk=desk, home=home)
+    read = read_desk(settings.desk)
+    versions = Versions(settings.home, read.name)
+    version = versions.previous(kind)
+    _check(read, version)
+    versions.rollback(kind, fingerprint(read))
+    print_json({"promoted": version.name}) if as_json else print_line(f"{version.name} is promoted again.")
+
+
+@models_cli.command("delete")
+def models_delete(name: str, desk: DeskOption = None, home: HomeOption = None) -> None:
+    """Remove a version that is not promoted."""
+    settings = read_settings(desk=desk, home=home)
+    Versions(settings.home, read_desk(settings.desk).name).delete(name)
+    print_line(f"{name} is deleted.")
+
+
+def _methods(given: list[str] | None) -> list[Method]:
+    """Return the methods that were named, each once, in their usual order.
+
+    Raises:
+        RapportError: one of them does not exist.
+    """
+    from finetune.methods import METHODS  # with torch, which the other commands do without
+
+    named = [name.strip() for one in given or ["full"] for name in one.split(",")]
+    if unknown := [name for name in named if name not in METHODS]:
+        raise RapportError(f"There is no method {unknown[0]!r}. Use one or several of {', '.join(METHODS)}.")
+    return [method for method in METHODS if method in named]
+
+
+def _train(desk: Desk, home: Path, course: Course, prefix: str) -> Trained:
+    try:
+        with progress_bar(prefix) as show, learnable(desk.folder):
+            return train_intent(desk, home, course, show)
+    except KeyboardInterrupt:
+        raise RapportError("Interrupted. The same command goes on from the last finished epoch.") from None
+
+
+def _check(desk: Desk, version: Version) -> None:
+    """Refuse to promote what could not be served.
+
+    Raises:
+        ModelError: the version is incomplete or altered.
+        RapportError: it knows intents that the desk has no answer for.
+    """
+    read_manifest(version.folder)
+    if version.kind == INTENT:
+        check_fit(desk, version)
+
+
+def _figures(desk: Desk, classifier: IntentClassifier) -> dict[str, float]:
+    """Return the accuracy on held-out messages, and what is measured on the desk's test files where it has some."""
+    from finetune.evaluation import evaluate as measure
+
+    figures: dict[str, float] = {"held_out_accuracy": classifier.manifest["held_out_accuracy"]}
+    if desk.test_messages:
+        texts, intents = zip(*desk.test_messages, strict=True)
+        figures |= measure(classifier, texts, intents, desk.test_out_of_scope)
+    return figures
+
+
+def _row(desk: Desk, trained: Trained) -> dict[str, Any]:
+    about, folder = trained.classifier.manifest, trained.version.folder
+    figures = _figures(desk, trained.classifier)
+    return {
+        "name": trained.version.name,
+        "method": about["method"],
+        "parameters": about["parameters_learnt"],
+        "minutes": round(trained.minutes, 2),
+        "accuracy": figures.get("accuracy"),
+        "held_out_accuracy": about["held_out_accuracy"],
+        "learnt_mb": _size(folder, "weights.safetensors"),
+        "served_mb": _size(folder, "*.onnx"),
+    }
+
+
+def _listed(version: Version, promoted: bool, present: str) -> dict[str, Any]:
+    about = version.about
+    return {
+        "name": version.name,
+        "kind": version.kind,
+        "promoted": promoted,
+        "trained_at": about.get("trained_at"),
+        "method": about.get("method"),
+        "held_out_accuracy": about.get("held_out_accuracy"),
+        "for_this_desk": version.fingerprint == present,
+        "damaged": not about,
+    }
+
+
+def _size(folder: Path, pattern: str) -> float:
+    return round(sum(path.stat().st_size for path in folder.glob(pattern)) / _MB, 1)
+
+
+def _shown(row: dict[str, Any]) -> dict[str, str]:
+    """Return a row as a person reads it."""
+    return {name.replace("_", " "): _words(name, value) for name, value in row.items()}
+
+
+def _words(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if "accuracy" in name:
+        return f"{value:.1%}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
