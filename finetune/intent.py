@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from finetune.head import ServedHead, to_probabilities
-from finetune.scope import Scope
+from finetune.scope import in_scope_score
 from retrieval.encoder import DIM
 from retrieval.model_folder import ModelError, new_folder, read_manifest
 from retrieval.onnx_model import OnnxModel
@@ -115,6 +115,40 @@ class IntentClassifier:
         self._use(folder, read_manifest(folder))
         return self
 
+    def partial_fit(
+        self,
+        texts: Sequence[str],
+        labels: Labels,
+        out_of_scope: Sequence[str] = (),
+        *,
+        test: tuple[Sequence[str], Labels, Sequence[str]] | None = None,
+        progress: Progress = lambda _what, _share: None,
+        about: dict[str, Any] | None = None,
+        checkpoint: Path | None = None,
+    ) -> IntentClassifier:
+        """Learn new messages, of known intents or new ones, while rehearsing the sample that the model has kept.
+
+        What was learnt and what was forgotten stands in the manifest under `lasting` (see `finetune.continual`). New
+        intents come after the known ones in `classes_`. The other arguments are those of `fit`.
+
+        Raises:
+            ValueError: the data cannot be learnt from, or the checkpoint belongs to another training.
+            ModelError: the classifier has learnt nothing yet, or base weights are missing or altered.
+        """
+        from finetune import continual
+        from finetune.publishing import publish
+
+        manifest = self._served().manifest
+        source = self._folder or Path()
+        corpus, old = continual.extend_corpus(source, manifest, texts, labels, out_of_scope, self.seed)
+        network = continual.restore(source, manifest)
+        settings = continual.plan(manifest, self.epochs, self.seed, self.tracker)
+        taught, lasting = continual.relearn(network, corpus, old, manifest, settings, progress, checkpoint)
+        folder = self._scratch()
+        publish(folder, self, corpus, taught, test, {"lasting": vars(lasting), **(about or {})}, progress)
+        self._use(folder, read_manifest(folder))
+        return self
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors of shape `(n, 384)`, by which a message is known to itself and to later ones."""
         if not texts:
@@ -139,7 +173,7 @@ class IntentClassifier:
         if not len(vectors):
             return np.zeros((0, len(self.classes_))), np.zeros(0)
         logits = self._head.run(vectors, earlier)
-        return to_probabilities(logits[:, : len(self.classes_)], self._temperature, self.several), self._scope.score(logits, vectors)
+        return to_probabilities(logits[:, : len(self.classes_)], self._temperature, self.several), in_scope_score(logits, len(self.classes_))
 
     def predict_proba(
         self, texts: Sequence[str], earlier: Sequence[NDArray[np.float32]] | None = None
@@ -160,7 +194,7 @@ class IntentClassifier:
         return [tuple(self.classes_[place] for place in np.flatnonzero(row >= 0.5)) for row in probabilities]
 
     def in_scope_score(self, texts: Sequence[str]) -> Floats:
-        """Return a score of shape `(n,)`, 0 to 1, higher for what the desk handles."""
+        """Return a score of shape `(n,)`, higher for what the desk handles (see `finetune.scope`)."""
         return self.assess(texts)[1]
 
     def save(self, folder: Path | str) -> None:
@@ -204,7 +238,6 @@ class IntentClassifier:
     def _use(self, folder: Path, manifest: dict[str, Any]) -> None:
         self._encoder = OnnxModel(folder, manifest)
         self._head = ServedHead(folder / "head.onnx")
-        self._scope = Scope.load(folder / "scope.safetensors")
         self._folder = folder
         self.classes_ = list(manifest["classes"])
         self.several = bool(manifest["several"])

@@ -20,6 +20,9 @@ from finetune.training import mixed
 Targets = NDArray[np.integer] | NDArray[np.floating]  # class numbers (n,), or 0 and 1 per class (n, classes)
 
 
+_SMOOTHING = 0.05
+
+
 @dataclass(frozen=True)
 class Messages:
     """Tokenized messages with their targets and, for each, which messages of its conversation came before it.
@@ -59,12 +62,11 @@ def in_conversations(
 class IntentLesson:
     """Teaches a network to tell intents; a row of the training loop is a conversation, most often of one message."""
 
-    def __init__(
-        self, model: IntentNetwork, taught: Messages, held: Messages, label_smoothing: float = 0.05
-    ) -> None:
+    def __init__(self, model: IntentNetwork, taught: Messages, held: Messages, balanced: bool = False) -> None:
+        """`balanced` makes up for labels that have more messages than others (Menon et al., ICLR 2021)."""
         self.model = model
         self._taught, self._held = taught, held
-        self._smoothing = label_smoothing
+        self._prior = _log_shares(taught.targets, model.head.linear.out_features) if balanced else None
         self.lengths = [sum(len(taught.tokens[row]) for row in rows) for rows in taught.conversations]
 
     def loss(self, model: nn.Module, rows: Sequence[int]) -> Tensor:
@@ -82,9 +84,11 @@ class IntentLesson:
         return self._loss(logits.float(), self._taught.targets[messages].to(device))
 
     def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        if self._prior is not None:
+            logits = logits + self._prior.to(logits.device)
         if targets.ndim == 1:
-            return nn.functional.cross_entropy(logits, targets, label_smoothing=self._smoothing)
-        smooth = targets * (1 - self._smoothing) + self._smoothing / 2 * targets.mean()
+            return nn.functional.cross_entropy(logits, targets, label_smoothing=_SMOOTHING)
+        smooth = targets * (1 - _SMOOTHING) + _SMOOTHING * targets.mean()
         return nn.functional.binary_cross_entropy_with_logits(logits, smooth) * logits.shape[1] ** 0.5
 
     def score(self) -> float:
@@ -100,6 +104,12 @@ class IntentLesson:
         base = getattr(self.model.encoder.bert, "base_model", None)
         if hasattr(base, "update_and_allocate"):
             base.update_and_allocate(steps_done)
+
+
+def _log_shares(targets: Tensor, labels: int) -> Tensor:
+    """Return the logarithm of each label's share of the messages `(labels,)`."""
+    counts = targets.sum(0) if targets.ndim == 2 else torch.bincount(targets, minlength=labels)
+    return torch.log((counts.float() + 1) / (counts.sum() + labels))
 
 
 @torch.no_grad()

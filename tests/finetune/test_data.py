@@ -17,6 +17,9 @@ LABELS = st.lists(st.sampled_from("abcde"), min_size=1, max_size=120)
     ("texts", "labels", "what"),
     [
         (["hi", "bye"], ["a"], "2 texts and 1 labels"),
+        (["hi", "x" * 2_000_000], ["a", "a"], "the text in row 1 has 2,000,000 characters; at most 20,000"),
+        (["hi", "hey"], [["a"], ["a", " "]], "the label in row 1 is empty"),
+        ([f"hello {n}" for n in range(20_000)], [f"i{n // 2}" for n in range(20_000)], "10,000 different labels"),
         (["hi", " ", "bye"], ["a", "a", "b"], "the text in row 1 is empty"),
         (["hi", "hey", "bye"], ["a", "a", ""], "the label in row 2 is empty"),
         ([], [], "0 different labels"),

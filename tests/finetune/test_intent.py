@@ -48,11 +48,12 @@ def test_probabilities_are_shares_of_one_in_the_order_of_the_classes(models: Mod
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
 
 
-def test_in_scope_scores_are_between_none_and_one(models: Models) -> None:
-    scores = models.classifier.in_scope_score(TEXTS)
+def test_what_the_desk_handles_scores_higher_than_what_it_does_not(models: Models) -> None:
+    inside = models.classifier.in_scope_score(["where is my order R-10234", "can I send these boots back"])
+    outside = models.classifier.in_scope_score(["who won the election in 1974", "write me a poem about cheese"])
 
-    assert scores.shape == (len(TEXTS),)
-    assert ((scores >= 0) & (scores <= 1)).all()
+    assert inside.shape == (2,)
+    assert inside.min() > models.classifier.in_scope_threshold > outside.max()
 
 
 def test_what_is_predicted_is_most_probable(models: Models) -> None:

@@ -1,0 +1,130 @@
+"""Training beside a naive loop, and serving beside PyTorch: the part `speed` of `benchmarks.intents`.
+
+Not run by itself. The naive loop is what a first tutorial shows: every message padded to 64 tokens, 32-bit arithmetic,
+batches in random order, a fresh head. Both learn the same rows for the same number of epochs in batches of 64.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.labelled import Labelled
+from finetune import IntentClassifier
+from finetune.base import load_base
+from finetune.continual import restore
+from finetune.export import quantize
+from finetune.network import IntentNetwork
+from finetune.tokens import Tokens, pad
+
+EPOCHS = 3
+_BATCH = 64
+_PADDED = 64
+_SINGLE = 300  # messages served one at a time
+
+
+def measure(data: Labelled, seeds: Sequence[int]) -> dict[str, dict[str, float]]:
+    """Return training times and accuracies, latencies, throughputs, and the ratios between them."""
+    seed = seeds[0]
+    with tempfile.TemporaryDirectory() as scratch:
+        started = time.monotonic()
+        classifier = IntentClassifier(epochs=EPOCHS, seed=seed).fit(data.texts, data.labels)
+        ours = time.monotonic() - started
+        folder, small = Path(scratch) / "model", Path(scratch) / "small"
+        classifier.save(folder)
+        network = restore(folder, classifier.manifest)
+        found = {
+            "rapport": {"training_s": ours, **_serving(classifier.encode, classifier.judge, data, classifier.classes_)},
+            "pytorch": _torch_serving(network, data, classifier.classes_),
+        }
+        shutil.copytree(folder, small)
+        quantize(small / "model.onnx")
+        found["rapport, 8-bit"] = _quantized(small, data)
+    started = time.monotonic()
+    naive = _naive(data, seed)
+    found["naive loop"] = {
+        "training_s": time.monotonic() - started,
+        "accuracy": _torch_serving(naive, data, sorted(set(data.labels)), single=0)["accuracy"],
+    }
+    found["ratios"] = {
+        "naive_training_to_rapport": found["naive loop"]["training_s"] / ours,
+        "rapport_throughput_to_pytorch": found["rapport"]["messages_per_s"] / found["pytorch"]["messages_per_s"],
+        "8_bit_throughput_to_pytorch": found["rapport, 8-bit"]["messages_per_s"] / found["pytorch"]["messages_per_s"],
+        "pytorch_p50_to_rapport": found["pytorch"]["message_p50_ms"] / found["rapport"]["message_p50_ms"],
+    }
+    return {system: {name: round(value, 4) for name, value in own.items()} for system, own in found.items()}
+
+
+def _naive(data: Labelled, seed: int) -> IntentNetwork:
+    torch.manual_seed(seed)
+    classes = sorted(set(data.labels))
+    targets = torch.tensor([classes.index(label) for label in data.labels])
+    tokens = [nn.functional.pad(row, (0, _PADDED - len(row))) for row in Tokens(_PADDED)(data.texts)]
+    ids = torch.stack(tokens)
+    model = IntentNetwork(load_base(), len(classes))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    model.train()
+    for _ in range(EPOCHS):
+        for rows in torch.randperm(len(ids)).split(_BATCH):
+            logits, _ = model(ids[rows], (ids[rows] > 0).long())
+            loss = nn.functional.cross_entropy(logits * 10, targets[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return model.eval()
+
+
+def _serving(
+    encode: Callable[[Sequence[str]], np.ndarray],
+    judge: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    data: Labelled,
+    classes: Sequence[str],
+    single: int = _SINGLE,
+) -> dict[str, float]:
+    times = []
+    for text in data.test_texts[:single]:
+        started = time.perf_counter()
+        judge(encode([text]))
+        times.append((time.perf_counter() - started) * 1000)
+    started = time.perf_counter()
+    best = judge(encode(data.test_texts))[0].argmax(axis=1)
+    seconds = time.perf_counter() - started
+    right = [classes[place] == label for place, label in zip(best, data.test_labels, strict=True)]
+    found = {"accuracy": float(np.mean(right)), "messages_per_s": len(data.test_texts) / seconds}
+    return found | ({"message_p50_ms": statistics.median(times)} if times else {})
+
+
+@torch.no_grad()
+def _torch_serving(
+    network: IntentNetwork, data: Labelled, classes: Sequence[str], single: int = _SINGLE
+) -> dict[str, float]:
+    """Serve by PyTorch as it is usually done: batches of 64 in the order given, padded to their longest message."""
+    tokenize = Tokens(96)
+
+    def encode(texts: Sequence[str]) -> np.ndarray:
+        parts = [pad(tokenize(texts[start : start + _BATCH])) for start in range(0, len(texts), _BATCH)]
+        return np.concatenate([network.encoder(*part).numpy() for part in parts])
+
+    def judge(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return network.head(torch.from_numpy(vectors)).numpy(), vectors
+
+    return _serving(encode, judge, data, classes, single)
+
+
+def _quantized(folder: Path, data: Labelled) -> dict[str, float]:
+    """Serve a model whose matrix products are in 8-bit integers; its folder's hashes no longer fit."""
+    from retrieval.model_folder import MANIFEST, write_manifest
+    import json
+
+    about = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    write_manifest(folder, {name: value for name, value in about.items() if name != "files"})
+    classifier = IntentClassifier.load(folder)
+    return _serving(classifier.encode, classifier.judge, data, classifier.classes_)

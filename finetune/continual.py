@@ -1,0 +1,178 @@
+"""Learning something new without forgetting the old: rehearsal over the small sample that a model keeps.
+
+Rehearsal: Robins, "Catastrophic Forgetting, Rehearsal and Pseudorehearsal", 1995. New labels have more messages than the
+sample keeps of the old ones; the loss makes up for that (logit adjustment: Menon et al., ICLR 2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from finetune.base import load_base
+from finetune.corpus import Corpus, make_corpus
+from finetune.data import Labels
+from finetune.lesson import IntentLesson, run_head
+from finetune.methods import LEARNING_RATES, apply
+from finetune.network import IntentNetwork, encode
+from finetune.rehearsal import read_rehearsal
+from finetune.teaching import Taught
+from finetune.training import Progress, Settings, train
+from finetune.weights import load_weights
+
+_EPOCHS = 6
+_SLOWER = 0.25  # of a new training's learning rates
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """What was learnt and what was forgotten: accuracies, 0 to 1, on messages held out, None where there are none.
+
+    `before` is the model that was started from, which knows no new label.
+    """
+
+    old_before: float | None
+    old_after: float | None
+    new_before: float | None
+    new_after: float | None
+
+
+def restore(folder: Path, manifest: dict[str, Any]) -> IntentNetwork:
+    """Return the network of a model folder, what it has learnt put onto the pinned base.
+
+    Raises:
+        ModelError: the base weights or the folder's are not what they were.
+    """
+    width = len(manifest["classes"]) + bool(manifest["has_outside"])
+    network = IntentNetwork(apply(load_base(), manifest["method"]), width, bool(manifest["memory"]))
+    load_weights(network, folder)
+    network.eval()
+    return network
+
+
+def extend_corpus(
+    folder: Path, manifest: dict[str, Any], texts: Sequence[str], labels: Labels, out_of_scope: Sequence[str], seed: int
+) -> tuple[Corpus, int]:
+    """Return the kept sample of a model followed by new messages, and how many rows the sample has.
+
+    Raises:
+        ValueError: the new messages cannot be learnt from, or have several labels where the model knows one.
+    """
+    sample = read_rehearsal(folder)
+    inside = [one for one in sample if one["labels"]]
+    outside = [one for one in sample if not one["labels"]]
+    several = bool(manifest["several"])
+    old_labels = [one["labels"] if several else one["labels"][0] for one in inside]
+    new = make_corpus(texts, labels, (), None, seed)
+    if new.coding.several and not several:
+        raise ValueError("the new messages have several labels each, the model they are added to has one")
+    whole = make_corpus(
+        [*(one["text"] for one in inside), *texts],
+        [*old_labels, *labels],
+        [*(one["text"] for one in outside), *out_of_scope],
+        classes=manifest["classes"],
+        seed=seed,
+    )
+    first, rows = len(inside), range(len(whole.texts))
+    flags = {row: one["held_out"] for row, one in enumerate(inside)}
+    flags |= {first + len(texts) + place: one["held_out"] for place, one in enumerate(outside)}
+    flags |= {first + row: True for row in new.held}
+    held = tuple(row for row in rows if flags.get(row, False))
+    return replace(whole, kept=tuple(row for row in rows if row not in set(held)), held=held, leaks=new.leaks), first
+
+
+def relearn(
+    network: IntentNetwork, corpus: Corpus, old: int, manifest: dict[str, Any], settings: Settings, progress: Progress,
+    checkpoint: Path | None,
+) -> tuple[Taught, Lasting]:
+    """Teach a network the rows after the first `old` ones, rehearsing those; return it with what lasted.
+
+    Raises:
+        ValueError: the checkpoint belongs to another training.
+    """
+    everything = corpus.messages
+    base_vectors = encode(network.encoder, everything.tokens)
+    before = run_head(network, base_vectors, everything.earlier)
+    _widen(network, corpus, len(manifest["classes"]), bool(manifest["has_outside"]), base_vectors)
+    taught, held = everything.only(corpus.kept), everything.only(corpus.held)
+    lesson = IntentLesson(network, taught, held, balanced=True)
+    history = train(lesson, settings, progress, checkpoint)
+    vectors = encode(network.encoder, everything.tokens)
+    after = run_head(network, vectors, everything.earlier)
+    lasting = _lasting(corpus, old, len(manifest["classes"]), before, after)
+    return Taught(network, settings, history, after, vectors, base_vectors), lasting
+
+
+def plan(manifest: dict[str, Any], epochs: int | None, seed: int, tracker: str) -> Settings:
+    """Return how new messages are learnt: in few epochs, slower than the first time."""
+    rate = LEARNING_RATES[manifest["method"]] * _SLOWER
+    return Settings(
+        epochs=_EPOCHS if epochs is None else epochs,
+        learning_rate=rate,
+        head_learning_rate=1e-2 * _SLOWER,
+        seed=seed,
+        tracker=tracker,
+    )
+
+
+@torch.no_grad()
+def _widen(
+    network: IntentNetwork, corpus: Corpus, old_classes: int, had_outside: bool, vectors: np.ndarray
+) -> None:
+    """Give the head a row for each new class: its messages' mean vector, as long as the old rows are on average."""
+    old = network.head.linear
+    places = {label: label for label in range(old_classes)}
+    if had_outside:
+        places[len(corpus.coding.classes)] = old_classes
+    network.head.linear = new = _moved(old, places, corpus.width)
+    if network.head.memory is not None:
+        network.head.memory.out = _moved(network.head.memory.out, places, corpus.width)
+    kept = np.array(corpus.kept)
+    targets = corpus.targets[kept]
+    centre = vectors[kept].mean(axis=0)
+    for label in set(range(corpus.width)) - set(places):
+        mine = targets[:, label] > 0.5 if targets.ndim == 2 else targets == label
+        direction = torch.from_numpy(vectors[kept[mine]].mean(axis=0) - centre)
+        new.weight[label] = direction / direction.norm() * old.weight[:old_classes].norm(dim=1).mean()
+        new.bias[label] = old.bias[:old_classes].mean()
+
+
+@torch.no_grad()
+def _moved(old: nn.Linear, places: dict[int, int], width: int) -> nn.Linear:
+    """Return a layer of `width` rows that holds the old rows at their new places, and zeros elsewhere."""
+    new = nn.Linear(old.in_features, width)
+    nn.init.zeros_(new.weight)
+    nn.init.zeros_(new.bias)
+    for place, source in places.items():
+        new.weight[place], new.bias[place] = old.weight[source], old.bias[source]
+    return new
+
+
+def _lasting(corpus: Corpus, old: int, old_classes: int, before: np.ndarray, after: np.ndarray) -> Lasting:
+    inside = len(corpus.texts) - corpus.outside
+    held = [row for row in corpus.held if row < inside]
+    classes = len(corpus.coding.classes)
+
+    def accuracy(logits: np.ndarray, rows: list[int], width: int) -> float | None:
+        if not rows:
+            return None
+        targets = corpus.targets[rows]
+        if targets.ndim == 2:
+            said = np.zeros((len(rows), targets.shape[1]), dtype=bool)
+            said[:, :width] = logits[rows][:, :width] > 0
+            return float((said[:, :classes] == (targets[:, :classes] > 0.5)).all(axis=1).mean())
+        return float((logits[rows][:, :width].argmax(axis=1) == targets).mean())
+
+    olds, news = [row for row in held if row < old], [row for row in held if row >= old]
+    return Lasting(
+        accuracy(before, olds, old_classes),
+        accuracy(after, olds, classes),
+        accuracy(before, news, old_classes),
+        accuracy(after, news, classes),
+    )
