@@ -3,8 +3,8 @@
     python -m benchmarks.context --data ../shared/data/multidogo --json benchmarks/results/context.json
     python -m benchmarks.context --data FOLDER --domains finance --seeds 0 --json /tmp/context.json
 
-A folder a domain with `train.tsv` and `test.tsv`, columns conversationId, turnNumber, utterance, intent. Both classifiers
-are trained on the same turns with the same settings and seeds; where a turn has two intents, the first one counts.
+A folder a domain with `train.tsv` and `test.tsv`, columns conversationId, turnNumber, utterance, intent. Both
+classifiers are trained on the same turns with the same settings and seeds; of two intents of a turn the first counts.
 About an hour on two cores for all four domains and three seeds.
 """
 
@@ -58,7 +58,9 @@ def accuracy(classifier: IntentClassifier, turns: Turns) -> float:
             first -= 1
         earlier.append(vectors[first:row][::-1])
     best = classifier.judge(vectors, earlier)[0].argmax(axis=1)
-    return float(np.mean([classifier.classes_[place] == intent for place, intent in zip(best, turns.intents, strict=True)]))
+    return float(
+        np.mean([classifier.classes_[place] == intent for place, intent in zip(best, turns.intents, strict=True)])
+    )
 
 
 def measure(folder: Path, seeds: Sequence[int], epochs: int) -> dict[str, dict[str, list[float]]]:
@@ -66,7 +68,9 @@ def measure(folder: Path, seeds: Sequence[int], epochs: int) -> dict[str, dict[s
     train, test = read(folder / "train.tsv"), read(folder / "test.tsv")
     counts = Counter(train.intents)
     rows = [row for row, intent in enumerate(train.intents) if counts[intent] > 1]
-    texts, intents, names = ([column[row] for row in rows] for column in (train.texts, train.intents, train.conversations))
+    texts, intents, names = (
+        [column[row] for row in rows] for column in (train.texts, train.intents, train.conversations)
+    )
     found: dict[str, dict[str, list[float]]] = {}
     for seed in seeds:
         for system, memory in (("rapport", True), ("without memory", False)):

@@ -1,14 +1,14 @@
 """How good and how fast intent classifiers are, on data in BANKING77's form (CSV) or CLINC150's (JSON).
 
-    python -m benchmarks.intents full      --data ../shared/data/banking77 --json benchmarks/results/intents_full.json
-    python -m benchmarks.intents few       --data ../shared/data/banking77 --json benchmarks/results/intents_few.json
-    python -m benchmarks.intents methods   --data ../shared/data/banking77 --json benchmarks/results/intents_methods.json
-    python -m benchmarks.intents continual --data ../shared/data/banking77 --json benchmarks/results/intents_continual.json
-    python -m benchmarks.intents scope     --data ../shared/data/clinc150  --json benchmarks/results/intents_scope.json
-    python -m benchmarks.intents speed     --data ../shared/data/banking77 --json benchmarks/results/intents_speed.json
+    python -m benchmarks.intents full      --data ../shared/data/banking77 --json results/intents_full.json
+    python -m benchmarks.intents few       --data ../shared/data/banking77 --json results/intents_few.json
+    python -m benchmarks.intents methods   --data ../shared/data/banking77 --json results/intents_methods.json
+    python -m benchmarks.intents continual --data ../shared/data/banking77 --json results/intents_continual.json
+    python -m benchmarks.intents scope     --data ../shared/data/clinc150  --json results/intents_scope.json
+    python -m benchmarks.intents speed     --data ../shared/data/banking77 --json results/intents_speed.json
 
 A folder of `train.csv` and `test.csv` has the columns text,category (or text,intent); a `data_full.json` has train, test,
-oos_train and oos_test. The test rows are only ever measured on. README.md beside this file says what each part does.
+oos_train and oos_test. The JSON files stand under `benchmarks/`. The test rows are only ever measured on. README.md beside this file says what each part does.
 """
 
 from __future__ import annotations
@@ -34,10 +34,13 @@ Figures = dict[str, dict[str, float]]
 
 def full(data: Labelled, seeds: Sequence[int]) -> Figures:
     """All training rows, nothing set, beside logistic regression over the frozen encoder."""
-    return _over_seeds(seeds, lambda seed: {
-        "rapport": _fit(data, IntentClassifier(seed=seed)),
-        "frozen encoder + logistic regression": _fit(data, IntentClassifier(method="head", seed=seed)),
-    })
+    return _over_seeds(
+        seeds,
+        lambda seed: {
+            "rapport": _fit(data, IntentClassifier(seed=seed)),
+            "frozen encoder + logistic regression": _fit(data, IntentClassifier(method="head", seed=seed)),
+        },
+    )
 
 
 def few(data: Labelled, seeds: Sequence[int]) -> Figures:
@@ -60,9 +63,9 @@ def few(data: Labelled, seeds: Sequence[int]) -> Figures:
 
 def methods(data: Labelled, seeds: Sequence[int]) -> Figures:
     """Every way to fine-tune, on the same rows."""
-    return _over_seeds(seeds, lambda seed: {
-        method: _fit(data, IntentClassifier(method=method, seed=seed)) for method in METHODS
-    })
+    return _over_seeds(
+        seeds, lambda seed: {method: _fit(data, IntentClassifier(method=method, seed=seed)) for method in METHODS}
+    )
 
 
 def continual(data: Labelled, seeds: Sequence[int]) -> Figures:
@@ -76,13 +79,15 @@ def continual(data: Labelled, seeds: Sequence[int]) -> Figures:
         before = _accuracy(classifier, first)
         started = time.monotonic()
         classifier.partial_fit(later.texts, later.labels)
-        return {"rapport": {
-            "old_accuracy_before": before,
-            "old_accuracy_after": _accuracy(classifier, first),
-            "new_accuracy_after": _accuracy(classifier, later),
-            "accuracy_after": _accuracy(classifier, data),
-            "minutes": (time.monotonic() - started) / 60,
-        }}
+        return {
+            "rapport": {
+                "old_accuracy_before": before,
+                "old_accuracy_after": _accuracy(classifier, first),
+                "new_accuracy_after": _accuracy(classifier, later),
+                "accuracy_after": _accuracy(classifier, data),
+                "minutes": (time.monotonic() - started) / 60,
+            }
+        }
 
     return _over_seeds(seeds, once)
 
@@ -151,7 +156,11 @@ def _over_seeds(seeds: Sequence[int], once: Callable[[int], Figures]) -> Figures
     runs = []
     for seed in seeds:
         runs.append(once(seed))
-        print(seed, {system: {name: round(one, 4) for name, one in own.items()} for system, own in runs[-1].items()}, flush=True)
+        print(
+            seed,
+            {system: {name: round(one, 4) for name, one in own.items()} for system, own in runs[-1].items()},
+            flush=True,
+        )
     means: Figures = {}
     for system, own in runs[0].items():
         means[system] = {}

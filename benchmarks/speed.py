@@ -73,11 +73,11 @@ def _naive(data: Labelled, seed: int) -> IntentNetwork:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     model.train()
     for _ in range(EPOCHS):
-        for rows in torch.randperm(len(ids)).split(_BATCH):
+        for rows in torch.randperm(len(ids)).split(_BATCH):  # type: ignore[no-untyped-call]
             logits, _ = model(ids[rows], (ids[rows] > 0).long())
             loss = nn.functional.cross_entropy(logits * 10, targets[rows])
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     return model.eval()
 
@@ -121,8 +121,9 @@ def _torch_serving(
 
 def _quantized(folder: Path, data: Labelled) -> dict[str, float]:
     """Serve a model whose matrix products are in 8-bit integers; its folder's hashes no longer fit."""
-    from retrieval.model_folder import MANIFEST, write_manifest
     import json
+
+    from retrieval.model_folder import MANIFEST, write_manifest
 
     about = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     write_manifest(folder, {name: value for name, value in about.items() if name != "files"})

@@ -14,9 +14,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import run_in_executor
+from numpy.typing import NDArray
 
 from bot.answers import Answers, Rendered
 from bot.desk import Desk
@@ -50,7 +52,8 @@ class _Turn:
     query: Any
     understood: Understood
     rendered: Rendered
-    model: str
+    models: Models
+    vector: NDArray[np.float32] | None = None  # the classifier's of the message
     timings: dict[str, float] = field(default_factory=dict)
 
 
@@ -189,19 +192,20 @@ class Chatbot(Runnable[ChatInput, Reply]):
         kept = text if len(text) <= limit else text[:limit] + "…"
         refusal = "empty" if not text else "too_long" if len(text) > limit else "" if has_words(text) else "not_text"
         # Both models and the memory take about the same time: the classifier works beside the other two.
-        assessment = None if refusal else self._classifying.submit(models.classifier.assess, [text])
+        hearing = None if refusal else self._classifying.submit(models.classifier.encode, [text])
         query = models.encoder.encode([kept])[0]
         watch.lap("encode")
         context = self.memory.load(session_id, customer_id, kept, query, self.clock())
         watch.lap("memory")
-        if assessment is None:
+        if hearing is None:
             values = {"length": f"{len(text):,}", "limit": f"{limit:,}"}
             words, wording = self._answers.say(refusal, context, values)
             rendered = Rendered(words, refusal, wording=wording, state="open")
-            return _Turn(
-                kept, context, query, Understood((("", 0.0),), in_scope=False), rendered, models.version, watch.laps
-            )
-        understood = understand(self.desk, models.classifier, text, context, assessment)
+            nothing = Understood((("", 0.0),), in_scope=False)
+            return _Turn(kept, context, query, nothing, rendered, models, timings=watch.laps)
+        earlier = models.heard.earlier(context.buffer)
+        vector = hearing.result()[0]
+        understood = understand(self.desk, models.classifier, text, context, vector, earlier)
         watch.lap("understand")
         candidates = models.knowledge.search(text, query)
         watch.lap("search")
@@ -211,7 +215,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             context = Context(session_id, customer_id, context.now)
         rendered = self._answers.render(action, context, candidates, text)
         watch.lap("decide")
-        return _Turn(kept, context, query, understood, rendered, models.version, watch.laps)
+        return _Turn(kept, context, query, understood, rendered, models, vector, watch.laps)
 
     def _write(self, turn: _Turn) -> Generator[Reply, None, str]:
         """Yield the chat model's pieces and return its text; nothing where there is none or where it fails."""
@@ -251,7 +255,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             "promise": rendered.promise,
             "failure": rendered.failure,
             "wording": rendered.wording,
-            "model": turn.model,
+            "model": turn.models.version,
             "written_by": "chat_model" if written else "desk",
         }
         if rendered.hand_off:
@@ -260,6 +264,8 @@ class Chatbot(Runnable[ChatInput, Reply]):
         turn_id = self.memory.save(
             context, turn.text, text, decision, facts=understood.facts, query=turn.query, handed_over=handed_over
         )
+        if turn.vector is not None:
+            turn.models.heard.keep(turn_id, turn.vector)
         watch.lap("save")
         if self._generation is not None:
             summarise, ids = self.memory.summarise, (context.session_id, context.customer_id)

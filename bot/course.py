@@ -81,13 +81,22 @@ def _teach(desk: Desk, course: Course, progress: Progress, about: dict[str, Any]
         max_wrong_answers=policy.max_wrong_answers,
         max_turned_away=policy.max_turned_away,
     )
-    texts, intents = zip(*desk.messages, strict=True)
+    logged = [(text, intent, name) for name, said in enumerate(desk.conversations) for text, intent in said]
+    alone = [(text, intent, None) for text, intent in desk.messages]
+    texts, intents, conversations = zip(*alone, *logged, strict=True)
     test = None
     if desk.test_messages:
         test_texts, test_intents = zip(*desk.test_messages, strict=True)
         test = test_texts, test_intents, desk.test_out_of_scope
     return classifier.fit(
-        texts, intents, desk.out_of_scope, test=test, progress=progress, about=about, checkpoint=checkpoint
+        texts,
+        intents,
+        desk.out_of_scope,
+        conversations=conversations if logged else None,
+        test=test,
+        progress=progress,
+        about=about,
+        checkpoint=checkpoint,
     )
 
 

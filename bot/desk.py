@@ -31,7 +31,8 @@ class Desk:
     """Everything a bot needs to know about one support team.
 
     `messages` pairs labelled texts with their intents; `test_messages`, `out_of_scope` and `test_out_of_scope` may be
-    empty. `conversations` holds the labelled customer messages of each logged conversation, in order. `replies` holds the bot's own sentences by name, `answers` the approved answers by intent.
+    empty. `conversations` holds the labelled customer messages of each logged conversation, in order. `replies` holds
+    the bot's own sentences by name, `answers` the approved answers by intent.
     """
 
     folder: Path

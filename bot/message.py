@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from concurrent.futures import Future
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,6 @@ from bot.turn import Understood
 from finetune import IntentClassifier
 from memory import Context
 from memory.facts import find_facts
-
-Assessment = tuple[NDArray[np.floating], NDArray[np.floating]]
 
 _KEPT_CONTROLS = "\n\t"
 # Marks that turn the reading direction around: they could make a page show something else than is there.
@@ -38,11 +35,17 @@ def has_words(text: str) -> bool:
 
 
 def understand(
-    desk: Desk, classifier: IntentClassifier, text: str, context: Context, assessment: Future[Assessment]
+    desk: Desk,
+    classifier: IntentClassifier,
+    text: str,
+    context: Context,
+    vector: NDArray[np.float32],
+    earlier: NDArray[np.float32],
 ) -> Understood:
     """Return what a message says; one that repeats a button's label means what the button means.
 
-    `assessment` is what `classifier.assess` makes of the message; it may be under way.
+    `vector` `(384,)` is what `classifier.encode` makes of the message, `earlier` `(k, 384)` what it made of the
+    messages before it in the session, newest first.
 
     Raises:
         TimeoutError: a pattern of the desk takes too long.
@@ -52,7 +55,7 @@ def understand(
     intent = _button(desk, text, context)
     if intent is not None:
         return Understood(((intent, 1.0),), in_scope=True, facts=facts)
-    probabilities, scores = assessment.result()
+    probabilities, scores = classifier.judge(vector[None, :], [earlier])
     order = np.argsort(-probabilities[0], kind="stable")[:5]
     intents = tuple((classifier.classes_[place], float(probabilities[0][place])) for place in order)
     return Understood(intents, bool(scores[0] >= classifier.in_scope_threshold), facts)

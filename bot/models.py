@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bot.desk import Desk
+from bot.heard import Heard
 from bot.policy import Thresholds
 from bot.problems import RapportError
 from bot.versions import Promotion, Version, Versions
@@ -29,7 +30,8 @@ Progress = Callable[[str, float], None]
 class Models:
     """What serving loads: the encoder, the intent classifier, the help centre's index, and what counts as sure.
 
-    `version` names the intent classifier, as `intent-0003`; `stamp` is that of the promotions it was chosen by.
+    `version` names the intent classifier, as `intent-0003`; `stamp` is that of the promotions it was chosen by, `heard`
+    holds what the classifier makes of a conversation's turns.
     """
 
     encoder: Encoder
@@ -38,6 +40,7 @@ class Models:
     thresholds: Thresholds
     version: str
     stamp: tuple[int, int]
+    heard: Heard
 
 
 def encoder_folder(home: Path) -> Path:
@@ -48,7 +51,8 @@ def encoder_folder(home: Path) -> Path:
 def fingerprint(desk: Desk) -> str:
     """Return 12 hex digits that change with whatever an intent classifier of the desk is made from."""
     policy = desk.settings.policy
-    taught = [desk.messages, desk.out_of_scope, policy.max_wrong_answers, policy.max_turned_away, BASE_SHA256, RECIPE]
+    said = desk.messages, desk.conversations, desk.out_of_scope
+    taught = [*said, policy.max_wrong_answers, policy.max_turned_away, BASE_SHA256, RECIPE]
     return hashlib.sha256(json.dumps(taught).encode()).hexdigest()[:12]
 
 
@@ -115,7 +119,8 @@ def load(desk: Desk, home: Path) -> Models:
         loading = other.submit(_load_intent, desk, version)
         encoder = Encoder(encoder_folder(home))
         classifier, thresholds = loading.result()
-    return Models(encoder, classifier, knowledge_of(desk, home, encoder), thresholds, version.name, stamp)
+    knowledge = knowledge_of(desk, home, encoder)
+    return Models(encoder, classifier, knowledge, thresholds, version.name, stamp, Heard(classifier))
 
 
 def load_promoted(models: Models, desk: Desk, home: Path) -> Models:
@@ -131,7 +136,9 @@ def load_promoted(models: Models, desk: Desk, home: Path) -> Models:
         return models
     version = versions.get(promoted[-1].name)
     classifier, thresholds = _load_intent(desk, version)
-    return replace(models, classifier=classifier, thresholds=thresholds, version=version.name)
+    return replace(
+        models, classifier=classifier, thresholds=thresholds, version=version.name, heard=Heard(classifier)
+    )
 
 
 def check_fit(desk: Desk, version: Version) -> None:

@@ -1,7 +1,7 @@
 """Learning something new without forgetting the old: rehearsal over the small sample that a model keeps.
 
-Rehearsal: Robins, "Catastrophic Forgetting, Rehearsal and Pseudorehearsal", 1995. New labels have more messages than the
-sample keeps of the old ones; the loss makes up for that (logit adjustment: Menon et al., ICLR 2021).
+Rehearsal: Robins, "Catastrophic Forgetting, Rehearsal and Pseudorehearsal", 1995. New labels have more messages than
+the sample keeps of the old ones; the loss makes up for that (logit adjustment: Menon et al., ICLR 2021).
 """
 
 from __future__ import annotations
@@ -88,7 +88,12 @@ def extend_corpus(
 
 
 def relearn(
-    network: IntentNetwork, corpus: Corpus, old: int, manifest: dict[str, Any], settings: Settings, progress: Progress,
+    network: IntentNetwork,
+    corpus: Corpus,
+    old: int,
+    manifest: dict[str, Any],
+    settings: Settings,
+    progress: Progress,
     checkpoint: Path | None,
 ) -> tuple[Taught, Lasting]:
     """Teach a network the rows after the first `old` ones, rehearsing those; return it with what lasted.
@@ -122,9 +127,7 @@ def plan(manifest: dict[str, Any], epochs: int | None, seed: int, tracker: str) 
 
 
 @torch.no_grad()
-def _widen(
-    network: IntentNetwork, corpus: Corpus, old_classes: int, had_outside: bool, vectors: np.ndarray
-) -> None:
+def _widen(network: IntentNetwork, corpus: Corpus, old_classes: int, had_outside: bool, vectors: np.ndarray) -> None:
     """Give the head a row for each new class: its messages' mean vector, as long as the old rows are on average."""
     old = network.head.linear
     places = {label: label for label in range(old_classes)}

@@ -46,7 +46,7 @@ def prefit(encoder: Encoder, messages: Messages, settings: Settings, progress: P
             vectors = encoder(tokens.to(device), mask.to(device))
         loss = contrastive_loss(vectors, torch.tensor([label for label in labels for _ in rows_of[label][:2]]))
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(learning, 1.0)
         optimizer.step()
         schedule.step()

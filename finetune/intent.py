@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from finetune.head import ServedHead, to_probabilities
 from finetune.scope import in_scope_score
 from retrieval.encoder import DIM
@@ -173,11 +174,11 @@ class IntentClassifier:
         if not len(vectors):
             return np.zeros((0, len(self.classes_))), np.zeros(0)
         logits = self._head.run(vectors, earlier)
-        return to_probabilities(logits[:, : len(self.classes_)], self._temperature, self.several), in_scope_score(logits, len(self.classes_))
+        return to_probabilities(logits[:, : len(self.classes_)], self._temperature, self.several), in_scope_score(
+            logits, len(self.classes_)
+        )
 
-    def predict_proba(
-        self, texts: Sequence[str], earlier: Sequence[NDArray[np.float32]] | None = None
-    ) -> Floats:
+    def predict_proba(self, texts: Sequence[str], earlier: Sequence[NDArray[np.float32]] | None = None) -> Floats:
         """Return calibrated probabilities of shape `(n, classes)`, in the order of `classes_`.
 
         Each row sums to 1, or, where a message may have several intents, holds the probability of each by itself.

@@ -44,9 +44,7 @@ class Messages:
         return Messages(tokens, self.targets[list(rows)], earlier, [one for one in conversations if one])
 
 
-def in_conversations(
-    tokens: Sequence[Tensor], targets: Targets, conversations: Sequence[Hashable] | None
-) -> Messages:
+def in_conversations(tokens: Sequence[Tensor], targets: Targets, conversations: Sequence[Hashable] | None) -> Messages:
     """Return messages with their conversations: rows of the same name are turns in order; None is a message alone."""
     members: dict[Hashable, list[int]] = defaultdict(list)
     for row in range(len(tokens)):
@@ -89,7 +87,8 @@ class IntentLesson:
         if targets.ndim == 1:
             return nn.functional.cross_entropy(logits, targets, label_smoothing=_SMOOTHING)
         smooth = targets * (1 - _SMOOTHING) + _SMOOTHING * targets.mean()
-        return nn.functional.binary_cross_entropy_with_logits(logits, smooth) * logits.shape[1] ** 0.5
+        loss: Tensor = nn.functional.binary_cross_entropy_with_logits(logits, smooth) * logits.shape[1] ** 0.5
+        return loss
 
     def score(self) -> float:
         """Return the share of held-out messages that are understood."""
@@ -101,9 +100,9 @@ class IntentLesson:
 
     def after_step(self, steps_done: int) -> None:
         """Let AdaLoRA move its ranks."""
-        base = getattr(self.model.encoder.bert, "base_model", None)
-        if hasattr(base, "update_and_allocate"):
-            base.update_and_allocate(steps_done)
+        allocate = getattr(getattr(self.model.encoder.bert, "base_model", None), "update_and_allocate", None)
+        if allocate is not None:
+            allocate(steps_done)
 
 
 def _log_shares(targets: Tensor, labels: int) -> Tensor:
@@ -138,7 +137,6 @@ def probe(model: IntentNetwork, vectors: np.ndarray, targets: Targets) -> None:
     Starting there keeps the features of the base intact where the data is small (Kumar et al., "Fine-Tuning can Distort
     Pretrained Features and Underperform Out-of-Distribution", ICLR 2022).
     """
-    targets = np.asarray(targets)
     linear = model.head.linear
     with torch.no_grad():
         if targets.ndim == 2:

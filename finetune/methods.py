@@ -104,9 +104,9 @@ def _with_peft(bert: BertModel, method: Method, steps: int) -> nn.Module:
 
 
 def _with_adapters(bert: BertModel) -> BertModel:
-    for layer in bert.encoder.layer:
-        for output in (layer.attention.output, layer.output):
-            output.dense = Adapter(output.dense)
+    for name, module in list(bert.named_modules()):
+        if name.endswith("output.dense"):
+            bert.set_submodule(name, Adapter(module))
     for name, parameter in bert.named_parameters():
         if ".down." in name or ".up." in name or "LayerNorm" in name:
             parameter.requires_grad_(True)

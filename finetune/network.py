@@ -1,4 +1,4 @@
-"""The network of an intent classifier: an encoder, and a head that may look back at the conversation's earlier turns."""
+"""The network of an intent classifier: an encoder, and a head that may look back at the conversation."""
 
 from __future__ import annotations
 
@@ -68,6 +68,7 @@ class Encoder(nn.Module):
     def __init__(self, bert: nn.Module) -> None:
         super().__init__()
         self.bert = bert
+        self.dim = int(bert.config.hidden_size)  # type: ignore[union-attr, arg-type]
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return unit vectors `(B, H)` for token ids and mask `(B, T)`."""
@@ -82,9 +83,11 @@ class IntentNetwork(nn.Module):
     def __init__(self, bert: nn.Module, labels: int, memory: bool = False) -> None:
         super().__init__()
         self.encoder = Encoder(bert)
-        self.head = Head(bert.config.hidden_size, labels, memory)  # type: ignore[union-attr, arg-type]
+        self.head = Head(self.encoder.dim, labels, memory)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, earlier: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, earlier: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return logits `(B, labels)` and vectors `(B, H)`.
 
         `earlier` `(B, K)` names the rows of this batch that came before each row, newest first, -1 for none.
@@ -104,7 +107,7 @@ def encode(encoder: Encoder, rows: Sequence[Tensor]) -> np.ndarray:
     """Return the vectors `(n, H)` of tokenized texts, computed where the encoder's weights are."""
     device = next(encoder.parameters()).device
     encoder.eval()
-    vectors = np.zeros((len(rows), encoder.bert.config.hidden_size), dtype=np.float32)  # type: ignore[union-attr]
+    vectors = np.zeros((len(rows), encoder.dim), dtype=np.float32)
     for batch in by_length(rows):
         tokens, mask = pad([rows[row] for row in batch])
         with mixed(device):

@@ -42,9 +42,7 @@ def publish(
     held = np.array([row for row in corpus.held if row < len(corpus.texts) - corpus.outside])
     logits, targets = taught.logits[held], corpus.targets[held]
     scores = in_scope_score(logits, classes)
-    solved = solve(
-        logits[:, :classes], targets, scores, classifier.max_wrong_answers, classifier.max_turned_away
-    )
+    solved = solve(logits[:, :classes], targets, scores, classifier.max_wrong_answers, classifier.max_turned_away)
     probabilities = to_probabilities(logits[:, :classes], solved.temperature, corpus.coding.several)
     write_rehearsal(folder, corpus)
     learnt = save_weights(taught.network, folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,9 +44,7 @@ def plan(corpus: Corpus, method: Method, epochs: int | None, seed: int, tracker:
         epochs = int(np.clip(round(1000 * _BATCH / len(corpus.kept)), 4, 20))
     if method == "head":
         epochs = 0
-    return Settings(
-        epochs=epochs, learning_rate=LEARNING_RATES[method], batch_size=batch, seed=seed, tracker=tracker
-    )
+    return Settings(epochs=epochs, learning_rate=LEARNING_RATES[method], batch_size=batch, seed=seed, tracker=tracker)
 
 
 def teach(

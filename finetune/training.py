@@ -2,7 +2,7 @@
 
 Rows of like length share a batch, so that little is spent on padding; where the processor has bfloat16 arithmetic, the
 forward pass uses it. What is kept is the running average of the weights (Polyak and Juditsky, 1992) from the epoch that
-was best on the held-out rows. Each epoch seeds itself, so that a run which was interrupted goes on as if it had not been.
+was best on the held-out rows. Each epoch seeds itself, so that an interrupted run goes on as if it had not been.
 """
 
 from __future__ import annotations
@@ -42,15 +42,26 @@ class Settings:
 class Lesson(Protocol):
     """What is taught: a model, rows to learn from, and a score on rows held out."""
 
-    model: nn.Module  # its `head_parameters()` learn at their own rate
-    lengths: Sequence[int]  # how much work each row is, for batches of like rows
+    @property
+    def model(self) -> nn.Module:
+        """What learns; its `head_parameters()` do so at their own rate."""
+        ...
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """How much work each row is, so that like rows share a batch."""
+        ...
 
     def loss(self, model: nn.Module, rows: Sequence[int]) -> Tensor:
-        """Return the loss of a batch of row numbers; `model` is `self.model` or its wrapper for several processes."""
+        """Return the loss of a batch of row numbers; `model` is this lesson's or its wrapper for several processes."""
         ...
 
     def score(self) -> float:
         """Return how good the model is on the rows held out; higher is better."""
+        ...
+
+    def after_step(self, steps_done: int) -> None:
+        """Be told that the optimizer has taken a step."""
         ...
 
 
@@ -97,7 +108,7 @@ def train(
         accelerator.init_trackers("rapport", config=asdict(settings))
     started = time.monotonic() - (history.seconds[-1] if history.seconds else 0.0)
     for epoch in range(first, settings.epochs):
-        loss = run.epoch(epoch, lambda share, epoch=epoch: progress(what, (epoch + share) / settings.epochs))
+        loss = run.epoch(epoch, lambda share: progress(what, share))
         with run.averaged():
             score = lesson.score()
             if score > max(history.scores, default=-1.0):
@@ -124,7 +135,7 @@ class _Run:
         self, lesson: Lesson, settings: Settings, accelerator: Accelerator, learning: Sequence[nn.Parameter]
     ) -> None:
         self.lesson, self.settings, self.accelerator = lesson, settings, accelerator
-        self.learning = list(learning)
+        self.learning: list[Tensor] = list(learning)
         self.model, self.optimizer = accelerator.prepare(lesson.model, torch.optim.AdamW(self._groups()))
         self.averages = [one.detach().clone() for one in self.learning]
         self.best = [one.detach().clone() for one in self.learning]
@@ -156,7 +167,7 @@ class _Run:
         return batches
 
     def epoch(self, epoch: int, progress: Callable[[float], None]) -> float:
-        """Take one pass over the rows and return the mean loss."""
+        """Take one pass over the rows and return the mean loss; `progress` is told how much of all epochs is done."""
         torch.manual_seed(self.settings.seed * 1000 + epoch)
         self.model.train()
         mine = self._batches(epoch)[self.accelerator.process_index :: self.accelerator.num_processes]
@@ -170,7 +181,7 @@ class _Run:
             self.optimizer.step()
             self._average()
             total += float(loss.detach())
-            progress(done / self.steps_an_epoch)
+            progress((epoch + done / self.steps_an_epoch) / self.settings.epochs)
         return total / self.steps_an_epoch
 
     def _set_rates(self) -> None:
@@ -187,8 +198,7 @@ class _Run:
         """Move the averages towards the weights, faster in the beginning."""
         decay = min(self.settings.averaging, (1 + self.steps_done) / (10 + self.steps_done))
         torch._foreach_lerp_(self.averages, self.learning, 1 - decay)
-        if callable(allocate := getattr(self.lesson, "after_step", None)):
-            allocate(self.steps_done)
+        self.lesson.after_step(self.steps_done)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -227,8 +237,10 @@ class _Run:
             for moment in ("exp_avg", "exp_avg_sq"):
                 named[f"{group['name']}/{moment}"] = state.setdefault(moment, torch.zeros_like(weight))
             named[f"{group['name']}/step"] = state.setdefault("step", torch.tensor(0.0))
-            named |= {f"{group['name']}/{kind}": one for kind, one in
-                      (("weight", weight.data), ("average", average), ("best", best))}
+            named |= {
+                f"{group['name']}/{kind}": one
+                for kind, one in (("weight", weight.data), ("average", average), ("best", best))
+            }
         return named
 
 

@@ -47,7 +47,8 @@ def test_new_intents_are_learnt_and_old_ones_kept(known: Path, starter: Desk) ->
     new_test = [pair for pair in starter.test_messages if pair[1] in new]
 
     def right(rows: list[tuple[str, str]]) -> float:
-        return float(np.mean([said == label for said, (_, label) in zip(classifier.predict([t for t, _ in rows]), rows)]))
+        said = classifier.predict([text for text, _ in rows])
+        return float(np.mean([one == label for one, (_, label) in zip(said, rows, strict=True)]))
 
     old_before = right(old_test)
     classifier.partial_fit(*zip(*later, strict=True))
@@ -70,7 +71,9 @@ def test_the_network_of_a_folder_computes_what_the_exported_one_does(known: Path
 
     np.testing.assert_allclose(vectors, classifier.encode(texts), atol=0.03)  # bfloat16 against float32
     exact = run_head(network, classifier.encode(texts), [()] * 3)
-    assert list(exact[:, : len(classifier.classes_)].argmax(axis=1)) == list(classifier.predict_proba(texts).argmax(axis=1))
+    assert list(exact[:, : len(classifier.classes_)].argmax(axis=1)) == list(
+        classifier.predict_proba(texts).argmax(axis=1)
+    )
 
 
 def test_few_messages_of_each_label_are_kept(known: Path, starter: Desk) -> None:

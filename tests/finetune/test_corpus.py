@@ -8,7 +8,11 @@ import pytest
 from finetune.corpus import make_corpus
 from finetune.data import near_duplicates
 
-TOPICS = {"parcel": "parcel van courier doorstep", "refund": "money refund bank return", "size": "boots size fit narrow"}
+TOPICS = {
+    "parcel": "parcel van courier doorstep",
+    "refund": "money refund bank return",
+    "size": "boots size fit narrow",
+}
 TEXTS = [
     f"{word} {verb} number {place} please {word * 2}"
     for words in TOPICS.values()

@@ -29,7 +29,10 @@ def taught(tiny_bert: TinyBert, method: Method) -> IntentNetwork:
     network = IntentNetwork(apply(tiny_bert(), method, steps=40), labels=4)
     messages = in_conversations(make_messages(LABELS), np.array(LABELS), None)
     epochs = 8
-    train(IntentLesson(network, messages, messages), Settings(epochs, LEARNING_RATES[method] * 2, batch_size=16, patience=9))
+    train(
+        IntentLesson(network, messages, messages),
+        Settings(epochs, LEARNING_RATES[method] * 2, batch_size=16, patience=9),
+    )
     return network
 
 
@@ -59,7 +62,10 @@ def test_the_encoder_learns(method: Method, tiny_bert: TinyBert) -> None:
 def test_the_base_itself_stays_as_it_is(method: Method, tiny_bert: TinyBert) -> None:
     original = tiny_bert().state_dict()
     kept = {
-        name.removeprefix("base_model.model.").removeprefix("base_model.").replace(".base_layer", "").replace(".dense.dense", ".dense"): one
+        name.removeprefix("base_model.model.")
+        .removeprefix("base_model.")
+        .replace(".base_layer", "")
+        .replace(".dense.dense", ".dense"): one
         for name, one in taught(tiny_bert, method).encoder.bert.state_dict().items()
     }
     frozen = [name for name in original if method != "adapter" or "LayerNorm" not in name]

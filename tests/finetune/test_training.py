@@ -1,4 +1,4 @@
-"""The training loop learns, reproduces itself, survives interruptions, keeps the best, and works on several processes."""
+"""The training loop learns, reproduces itself, survives interruptions, and works on several processes."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
     return all(torch.equal(left, right) for left, right in zip(one, other, strict=True))
 
 
-class Interrupted(Exception):
+class PulledPlugError(Exception):
     """Somebody pulled the plug."""
 
 
 def interrupt_after(share: float) -> Callable[[str, float], None]:
     def progress(_what: str, done: float) -> None:
         if done > share:
-            raise Interrupted
+            raise PulledPlugError
 
     return progress
 
@@ -85,7 +85,7 @@ def test_a_training_that_was_interrupted_ends_as_if_it_had_not_been(
     whole, broken, resumed = new_lesson(), new_lesson(), new_lesson()
     expected = train(whole, SETTINGS)
     checkpoint = tmp_path / "checkpoint.safetensors"
-    with pytest.raises(Interrupted):
+    with pytest.raises(PulledPlugError):
         train(broken, SETTINGS, interrupt_after(share), checkpoint)
     reported: list[float] = []
 
@@ -162,7 +162,11 @@ def test_what_a_turn_means_is_learnt_from_the_turn_before(tiny_bert: TinyBert) -
 def test_several_processes_learn_together(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     done = subprocess.run(
-        [*command, "-m", "tests.finetune.two_processes", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+        [*command, "-m", "tests.finetune.two_processes", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
 
