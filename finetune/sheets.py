@@ -90,7 +90,9 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[Row]:
     rows: list[Row] = []
     try:
         if missing := [column for column in columns if column not in (reader.fieldnames or [])]:
-            raise SheetError(f"{path}, row 1: the column {' and '.join(missing)} is missing. Begin with: {','.join(columns)}")
+            raise SheetError(
+                f"{path}, row 1: the column {' and '.join(missing)} is missing. Begin with: {','.join(columns)}"
+            )
         for cells in reader:
             if cells.pop("", None):
                 what = "the row has more cells than there are columns"
