@@ -9,9 +9,7 @@ from pathlib import Path
 
 from bot.desk import Desk
 from bot.models import Models, load_promoted
-from bot.problems import RapportError
 from bot.versions import Versions
-from retrieval.model_folder import ModelError
 
 _LOG = logging.getLogger(__name__)
 _LOOK_EVERY_S = 1.0
@@ -49,7 +47,7 @@ class Watch:
         old = self._models
         try:
             self._models = load_promoted(old, self._desk, self._home)
-        except (ModelError, RapportError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - tokenizers and ONNX Runtime raise bare ones; whatever it is, serving goes on
             _LOG.warning("The promoted model cannot be used; %s goes on serving. %s", old.version, error)
             return
         if self._models is not old:
