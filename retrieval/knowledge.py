@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from langchain_core.documents import Document
@@ -15,12 +16,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from retrieval.encoder import DIM, Encoder
-from retrieval.hybrid import fuse
+from retrieval.hybrid import blend
 from retrieval.index import FaissIndex
 from retrieval.lexical import BM25
 
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
-_DEPTH = 20  # candidates taken from each ranking before they are fused
+# How much titles and words count beside the whole text: measured on held-out messages (EXPERIMENTS.md).
+_TITLE, _WORDS = 0.5, 0.1
+_RETRIEVAL = 0.5  # how much retrieval's own score counts beside the answer classifier's
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,37 @@ class Passage:
     heading: str
     text: str
 
+    @property
+    def name(self) -> str:
+        """Its title and heading."""
+        return ". ".join(part for part in (self.title, self.heading) if part)
+
+    @property
+    def whole(self) -> str:
+        """Its title, heading and text, as they are searched and as an answer classifier reads them."""
+        return ". ".join(part for part in (self.title, self.heading, self.text) if part)
+
 
 @dataclass(frozen=True)
 class Candidate:
-    """A passage that may answer a message, with its cosine similarity to it."""
+    """A passage that may answer a message, with its cosine similarity to it.
+
+    `rank_score` is what `Knowledge.search` ordered it by, comparable within one search. `fit` is the calibrated
+    probability that it answers the message, where an answer classifier has judged it.
+    """
 
     passage: Passage
     similarity: float
+    rank_score: float = 0.0
+    fit: float | None = None
+
+
+class Scorer(Protocol):
+    """What re-ranking needs: an answer classifier."""
+
+    def score(self, questions: Sequence[str], answers: Sequence[str]) -> NDArray[np.floating]:
+        """Return the probability `(n,)` that each answer fits its question."""
+        ...
 
 
 def split_article(slug: str, markdown: str) -> list[Passage]:
@@ -74,25 +101,43 @@ class Knowledge:
 
     def __init__(self, passages: Sequence[Passage], encoder: Encoder, cache: Path | None = None) -> None:
         """Index passages; with `cache`, their vectors are kept in that file and made again when anything differs."""
-        self._passages = {passage.id: passage for passage in passages}
-        texts = [f"{passage.title}. {passage.heading}. {passage.text}" for passage in passages]
+        self._passages = list(passages)
+        self._row_of = {passage.id: row for row, passage in enumerate(passages)}
+        texts = [passage.whole for passage in passages]
+        vectors = _vectors([*texts, *(passage.name for passage in passages)], encoder, cache)
+        self._titles = vectors[len(texts) :]  # (n, 384)
         self._index = FaissIndex(encoder, DIM)
         self._index.add_vectors(
             [Document(id=passage.id, page_content=text) for passage, text in zip(passages, texts, strict=True)],
-            _vectors(texts, encoder, cache),
+            vectors[: len(texts)],
         )
         self._words = BM25()
         self._words.add([passage.id for passage in passages], texts)
 
     def search(self, text: str, vector: NDArray[np.float32], k: int = 5) -> list[Candidate]:
-        """Return up to `k` passages for a message and its unit vector of shape `(384,)`, best first."""
-        similarities = {
-            str(document.id): cosine for document, cosine in self._index.search_vector(vector, len(self._index))
-        }
-        by_meaning = list(similarities)[:_DEPTH]
-        by_words = [key for key, _ in self._words.search(text, _DEPTH)]
-        best = fuse(by_meaning, by_words)[:k]
-        return [Candidate(self._passages[key], similarities[key]) for key, _ in best]
+        """Return up to `k` passages for a message and its unit vector of shape `(384,)`, best first.
+
+        A passage's cosine, its title's and its BM25 score are added up, each standardised over all passages.
+        """
+        similarities, words = np.zeros(len(self._passages)), np.zeros(len(self._passages))
+        for document, cosine in self._index.search_vector(vector, len(self._passages)):
+            similarities[self._row_of[str(document.id)]] = cosine
+        for key, score in self._words.search(text, len(self._passages)):
+            words[self._row_of[key]] = score
+        scores = blend((1.0, similarities), (_TITLE, self._titles @ vector), (_WORDS, words))
+        best = np.argsort(-scores, kind="stable")[:k]
+        return [Candidate(self._passages[row], float(similarities[row]), float(scores[row])) for row in best]
+
+
+def rerank(text: str, candidates: Sequence[Candidate], scorer: Scorer) -> list[Candidate]:
+    """Return candidates with how well each fits the message, best first, by that and by what retrieval says."""
+    if not candidates:
+        return []
+    fits = scorer.score([text] * len(candidates), [candidate.passage.whole for candidate in candidates])
+    odds = np.log(np.clip(fits, 1e-6, 1 - 1e-6)) - np.log1p(-np.clip(fits, 1e-6, 1 - 1e-6))
+    scores = blend((1.0, odds), (_RETRIEVAL, np.array([candidate.rank_score for candidate in candidates])))
+    best = np.argsort(-scores, kind="stable")
+    return [replace(candidates[place], fit=float(fits[place]), rank_score=float(scores[place])) for place in best]
 
 
 def _vectors(texts: list[str], encoder: Encoder, cache: Path | None) -> NDArray[np.float32]:

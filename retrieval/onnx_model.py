@@ -1,4 +1,4 @@
-"""A BERT exported to ONNX with its tokenizer: text in, arrays out, no torch."""
+"""A BERT exported to ONNX with its tokenizer: texts or pairs of texts in, arrays out, no torch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def session(file: Path) -> onnxruntime.InferenceSession:
 
 
 class OnnxModel:
-    """Runs `model.onnx` of a model folder on texts, in length-sorted batches of at most 64.
+    """Runs `model.onnx` of a model folder on texts or pairs of texts, in length-sorted batches of at most `batch`.
 
     A batch runs on the thread that asks for it: two messages on two cores then take half as long as each of them spread
     over both. `manifest` is the folder's, where it has been read and its hashes checked already.
@@ -38,20 +38,25 @@ class OnnxModel:
         ModelError: the folder is missing, incomplete or altered.
     """
 
-    def __init__(self, folder: Path, manifest: dict[str, Any] | None = None) -> None:
+    def __init__(self, folder: Path, manifest: dict[str, Any] | None = None, batch: int = BATCH) -> None:
         self.manifest = manifest or read_manifest(folder)
+        self._batch = batch
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(max_length=int(self.manifest["max_tokens"]))
         self._session = session(folder / "model.onnx")
         self.outputs = [output.name for output in self._session.get_outputs()]
+        self._inputs = [one.name for one in self._session.get_inputs()]
 
-    def run(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """Return each output of the model as an array of shape `(n, width)`, rows in the order of `texts`."""
+    def run(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> dict[str, NDArray[np.float32]]:
+        """Return each output of the model as an array of shape `(n, ...)`, rows in the order of `texts`."""
         encodings = self.tokenizer.encode_batch(list(texts))
         order = sorted(range(len(texts)), key=lambda row: len(encodings[row].ids))
         parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self.outputs}
-        batches = [[encodings[row] for row in order[start : start + BATCH]] for start in range(0, len(order), BATCH)]
+        batches = [
+            [encodings[row] for row in order[start : start + self._batch]]
+            for start in range(0, len(order), self._batch)
+        ]
         for outputs in self._run_batches(batches):
             for name, values in outputs.items():
                 parts[name].append(values)
@@ -78,9 +83,11 @@ class OnnxModel:
     def _run_batch(self, encodings: Sequence[Any]) -> dict[str, NDArray[np.float32]]:
         longest = max(len(encoding.ids) for encoding in encodings)
         ids = np.zeros((len(encodings), longest), dtype=np.int64)  # (B, T)
-        mask = np.zeros_like(ids)
+        mask, segments = np.zeros_like(ids), np.zeros_like(ids)
         for row, encoding in enumerate(encodings):
             ids[row, : len(encoding.ids)] = encoding.ids
             mask[row, : len(encoding.ids)] = 1
-        values = self._session.run(self.outputs, {"input_ids": ids, "attention_mask": mask})
+            segments[row, : len(encoding.ids)] = encoding.type_ids
+        arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments}
+        values = self._session.run(self.outputs, {name: arrays[name] for name in self._inputs})
         return dict(zip(self.outputs, values, strict=True))

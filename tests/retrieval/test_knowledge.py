@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from bot.models import Models
 from retrieval import Candidate, Encoder, Knowledge
-from retrieval.knowledge import Passage, split_article
+from retrieval.knowledge import Passage, rerank, split_article
 
 ARTICLE = """# Returns
 
@@ -82,6 +83,41 @@ def test_a_passage_is_found_by_meaning_with_its_cosine(encoder: Encoder) -> None
 def test_a_passage_is_found_by_a_word_of_its_title(encoder: Encoder) -> None:
     passages = [Passage(f"p{n}#0", f"p{n}", f"Model ZX{n}QF", "", "Batteries are included.") for n in range(25)]
     assert _search(Knowledge(passages, encoder), encoder, "zx17qf")[0].passage.article == "p17"
+
+
+def test_a_title_counts_beside_the_text_under_it(encoder: Encoder) -> None:
+    text = "Write to us within the time that the law gives you, and add the number on your invoice."
+    passages = [Passage(name, name, title, "", text) for name, title in (("a", "Warranty"), ("b", "Newsletter"))]
+    passages += [Passage(f"p{n}", f"p{n}", "Tents", "", f"Tent number {n} weighs {n} kilos.") for n in range(9)]
+    assert [one.passage.id for one in _search(Knowledge(passages, encoder), encoder, "guarantee claim", 2)] == [
+        "a",
+        "b",
+    ]
+
+
+class Longest:
+    """Judges that an answer fits the better the longer it is."""
+
+    def score(self, questions: Sequence[str], answers: Sequence[str]) -> np.ndarray:
+        return np.array([len(answer) / 1000 for answer in answers])
+
+
+def test_candidates_are_ordered_by_how_well_they_fit() -> None:
+    candidates = [Candidate(passage, 0.5, 0.0) for passage in PASSAGES]
+    best = rerank("anything", candidates, Longest())
+    assert [one.passage.id for one in best] == ["tents#0", "pay#0", "returns#0"]
+    assert best[0].fit == pytest.approx(len(PASSAGES[1].whole) / 1000)
+    assert best[0].similarity == 0.5
+
+
+def test_what_retrieval_found_decides_between_candidates_that_fit_alike() -> None:
+    twins = [Passage(name, name, "Paying", "", "Cards.") for name in "ab"]
+    best = rerank("anything", [Candidate(twins[0], 0.5, 0.1), Candidate(twins[1], 0.4, 0.9)], Longest())
+    assert [one.passage.id for one in best] == ["b", "a"]
+
+
+def test_no_candidates_need_no_order() -> None:
+    assert rerank("anything", [], Longest()) == []
 
 
 def test_no_more_passages_than_asked_for_are_found(encoder: Encoder) -> None:
