@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import betaincinv, log_expit, log_softmax
 
 from finetune.head import to_probabilities
@@ -120,6 +119,8 @@ def fit_temperature(logits: Floats, targets: Targets) -> float:
     `logits` has shape `(n, classes)`. Probabilities are a softmax for targets `(n,)`, sigmoids for targets
     `(n, classes)`. Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
     """
+    from scipy.optimize import minimize_scalar  # serving takes constants from here, but never an optimiser
+
     rows = np.arange(len(targets))
 
     def loss(log_temperature: float) -> float:
