@@ -14,8 +14,8 @@ import yaml
 
 from bot.desk_reader import check_desk
 from bot.problems import DeskError, Problem, RapportError
+from finetune.labelling import OUT_OF_SCOPE, Label, read_labels
 from finetune.sheets import read_sheet, write_whole
-from finetune.suggestions import OUT_OF_SCOPE, Label, read_labels
 
 _INTENTS, _OUTSIDE = "intents.csv", "out_of_scope.csv"
 _COLUMNS = ("text", "intent")
@@ -102,11 +102,11 @@ def _new(sheet: Path, labels: Sequence[Label], folder: Path) -> tuple[list[Label
 def _appended(path: Path, rows: Sequence[Sequence[str]]) -> bytes:
     """Return a CSV file's content with rows (text, and intent where it has one) added below, in its own columns."""
     content = path.read_bytes() if path.is_file() else ",".join(_COLUMNS[: len(rows[0])]).encode() + b"\n"
+    end = "\r\n" if b"\r\n" in content else "\n"
     if not content.endswith(b"\n"):
-        content += b"\n"
+        content += end.encode()
     columns = next(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
     text = io.StringIO(newline="")
-    end = "\r\n" if content.endswith(b"\r\n") else "\n"
     writer = csv.DictWriter(text, columns, restval="", lineterminator=end)
     writer.writerows(dict(zip(_COLUMNS, row, strict=False)) for row in rows)
     return content + text.getvalue().encode()

@@ -15,9 +15,10 @@ from bot.models import load
 from bot.problems import RapportError
 from bot.settings import Settings, read_settings
 from bot.terminal import DeskOption, HomeOption, JsonOption, print_json, print_line, print_table, progress_bar
+from finetune.labelling import write_suggestions
 from finetune.logs import LogError, read_heard
 from finetune.sheets import SheetError, refuse_existing
-from finetune.suggestions import Suggestions, write_suggestions
+from finetune.suggestions import Suggestions
 from finetune.suggestions import suggest as rank
 from finetune.wordings import Known
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -19,14 +18,11 @@ from scipy.special import expit
 from finetune.grouping import IntentSpace, name_groups, nearest, new_groups
 from finetune.logs import Heard
 from finetune.phrasing import asks, telling
-from finetune.sheets import SheetError, read_sheet, write_sheet
 from finetune.wordings import Floats, Known, Wording, Wordings, collect, encode
 from retrieval import Encoder
 
 Progress = Callable[[str, float], None]
 
-COLUMNS = ("text", "count", "suggested_intent", "confidence", "why", "group", "intent")
-OUT_OF_SCOPE = "out_of_scope"  # the intent that a person gives a message which the desk does not handle
 _SMALLEST = 4  # wordings that make a new intent
 _CUSTOMERS = 3  # who must have said them
 _SEARCHED = 5000  # of the messages that teach most, how many are looked through for new intents
@@ -86,15 +82,6 @@ class Suggestions:
 
 
 @dataclass(frozen=True)
-class Label:
-    """A message that a person has given an intent, and the row of the sheet it stands in."""
-
-    row: int
-    text: str
-    intent: str
-
-
-@dataclass(frozen=True)
 class _Opinion:
     """What the classifier and the desk's messages say of each wording; every array has `n` rows."""
 
@@ -136,21 +123,21 @@ def suggest(
         raise ValueError("the desk has no labelled message to compare with; label some in intents.csv first")
     wordings = collect(heard, known, encoder, lambda share: progress("Reading messages", share))
     taught = encode(encoder, [text for text, _ in known.messages], lambda share: progress("Reading the desk", share))
-    out_of_scope = encode(encoder, known.out_of_scope)
-    opinion = _ask(classifier, wordings, nearest(wordings.vectors, np.concatenate([taught, out_of_scope])), progress)
+    near = nearest(wordings.vectors, np.concatenate([taught, encode(encoder, known.out_of_scope)]))
+    opinion = _ask(classifier, wordings, near, progress)
     alone = np.array([_stands_alone(one) for one in wordings.items], dtype=bool)
     scores = opinion.teaches * np.where(alone, 1.0, 0.5)
-    searched = np.flatnonzero(alone)
-    searched = np.sort(searched[np.argsort(-scores[searched], kind="stable")[:_SEARCHED]])
-    members = _find_new(wordings, searched, IntentSpace(taught, [intent for _, intent in known.messages]), opinion)
-    background = [*(text for text, _ in known.messages), *wordings.bare]
-    names = name_groups([[wordings.bare[row] for row in rows] for rows in members], background, classifier.classes_)
-    groups = [_group(name, rows, wordings) for name, rows in zip(names, members, strict=True)]
-    group_of = {int(row): group for rows, group in zip(members, groups, strict=True) for row in rows}
-    asked = [group_of[row].size if row in group_of else one.count for row, one in enumerate(wordings.items)]
-    picked = pick(scores * (1 + np.log(np.array(asked, dtype=np.float64))), wordings.vectors, limit)
+    searched = np.flatnonzero(alone)[np.argsort(-scores[alone], kind="stable")[:_SEARCHED]]
+    groups, group_of = _new_intents(wordings, np.sort(searched), taught, known, opinion)
+    asked = [
+        one.count if group < 0 else groups[group].size for one, group in zip(wordings.items, group_of, strict=True)
+    ]
+    picked = pick(scores * (1 + np.log(np.array(asked, dtype=np.float64))), wordings.vectors, group_of, limit)
     return Suggestions(
-        rows=tuple(_suggestion(row, wordings, opinion, group_of.get(row)) for row in picked),
+        rows=tuple(
+            _suggestion(row, wordings.items[row], opinion, groups[group_of[row]] if group_of[row] >= 0 else None)
+            for row in picked
+        ),
         groups=tuple(sorted(groups, key=lambda group: -group.size)),
         read=wordings.read,
         known=wordings.known,
@@ -159,54 +146,27 @@ def suggest(
     )
 
 
-def pick(scores: Floats, vectors: Floats, limit: int) -> list[int]:
-    """Return up to `limit` rows, best first, where what is like a picked row counts for less.
+def pick(scores: Floats, vectors: Floats, groups: NDArray[np.int64], limit: int) -> list[int]:
+    """Return up to `limit` rows, best first, varied: what is like a picked row counts for less.
 
-    Each row's score `(n,)` is reduced by its largest cosine with the rows picked before it; `vectors` are unit vectors
-    `(n, dim)`. Source: maximal marginal relevance, Carbonell and Goldstein, SIGIR 1998, with a product for the sum.
+    Each row's score `(n,)`, above 0, is reduced by its largest cosine with the rows picked before it; `vectors` are
+    unit vectors `(n, dim)`. Source: maximal marginal relevance, Carbonell and Goldstein, SIGIR 1998, with a product for
+    the sum. `groups` `(n,)` tells which group each row is in, -1 for none: while there are others, a group gets every
+    third place at most.
     """
-    left = np.array(scores, dtype=np.float64)
-    likeness = np.zeros(len(left))
+    left, likeness = np.array(scores, dtype=np.float64), np.zeros(len(scores))
+    taken: Counter[int] = Counter()
     picked: list[int] = []
-    for _ in range(min(limit, len(left))):
-        best = int(np.argmax(left * (1 - likeness)))
+    for place in range(min(limit, len(left))):
+        full = [group for group, count in taken.items() if group >= 0 and 3 * count > place]
+        values = left * (1 - likeness)
+        varied = np.where(np.isin(groups, full), -1.0, values)
+        best = int(np.argmax(varied if varied.max() > 0 else values))
         picked.append(best)
+        taken[int(groups[best])] += 1
         likeness = np.maximum(likeness, np.clip(vectors @ vectors[best], 0, 0.99))
         left[best] = -1.0
     return picked
-
-
-def write_suggestions(path: Path, suggestions: Suggestions) -> None:
-    """Write the sheet for a person to fill in, with an empty column `intent`.
-
-    Raises:
-        SheetError: the file is there already.
-        OSError: the file cannot be written.
-    """
-    sizes = {group.name: group.size for group in suggestions.groups}
-    rows = (
-        (
-            *(one.text, one.count, one.suggested_intent, f"{one.confidence:.2f}", one.why),
-            *(f"{one.group} ({sizes[one.group]})" if one.group else "", ""),
-        )
-        for one in suggestions.rows
-    )
-    write_sheet(path, COLUMNS, rows)
-
-
-def read_labels(path: Path) -> list[Label]:
-    """Return the rows of a sheet whose column `intent` a person has filled in.
-
-    Raises:
-        SheetError: the file is no sheet, no intent is filled in, or one stands beside an empty text.
-        OSError: the file cannot be read.
-    """
-    rows = [row for row in read_sheet(path, ("text", "intent")) if row["intent"]]
-    if not rows:
-        raise SheetError(f"{path}: no intent is filled in. Write one into the column intent of the rows to keep.")
-    if empty := [row.number for row in rows if not row["text"]]:
-        raise SheetError(f"{path}, row {empty[0]}: there is an intent but no text. Fill it in or remove the row.")
-    return [Label(row.number, row["text"], row["intent"]) for row in rows]
 
 
 def _ask(classifier: Classifier, wordings: Wordings, near: Floats, progress: Progress) -> _Opinion:
@@ -226,28 +186,33 @@ def _ask(classifier: Classifier, wordings: Wordings, near: Floats, progress: Pro
     )
 
 
-def _find_new(
-    wordings: Wordings, searched: NDArray[np.int64], space: IntentSpace, opinion: _Opinion
-) -> list[NDArray[np.int64]]:
-    """Return the rows of each group that several customers asked for and that no known intent explains."""
-    found = []
-    for rows in new_groups(space.turn(wordings.vectors[searched]), space, _SMALLEST):
-        members = searched[rows]
-        customers = frozenset[str]().union(*(wordings.items[row].customers for row in members))
-        opinions = Counter(opinion.likeliest[members, 0][opinion.sure[members]].tolist())
-        others = sum(opinions.values()) - max(opinions.values(), default=0)
-        if len(customers) >= _CUSTOMERS and others <= _SCATTERED * len(members):
-            found.append(members)
-    return found
+def _new_intents(
+    wordings: Wordings, searched: NDArray[np.int64], taught: Floats, known: Known, opinion: _Opinion
+) -> tuple[list[Group], NDArray[np.int64]]:
+    """Return the groups among some rows that look like new intents, and the group that each row is in, -1 for none."""
+    space = IntentSpace(taught, [intent for _, intent in known.messages])
+    found = [searched[rows] for rows in new_groups(space.turn(wordings.vectors[searched]), space, _SMALLEST)]
+    members = [rows for rows in found if _is_intent(rows, wordings, opinion)]
+    background = [*(text for text, _ in known.messages), *wordings.bare]
+    names = name_groups([[wordings.bare[row] for row in rows] for rows in members], background, opinion.classes)
+    group_of = np.full(len(wordings.items), -1, dtype=np.int64)
+    groups = []
+    for number, (name, rows) in enumerate(zip(names, members, strict=True)):
+        group_of[rows] = number
+        items = [wordings.items[row] for row in rows]
+        groups.append(Group(name, sum(one.count for one in items), tuple(one.text for one in items)))
+    return groups, group_of
 
 
-def _group(name: str, rows: NDArray[np.int64], wordings: Wordings) -> Group:
-    items = [wordings.items[row] for row in rows]
-    return Group(name, sum(one.count for one in items), tuple(one.text for one in items))
+def _is_intent(rows: NDArray[np.int64], wordings: Wordings, opinion: _Opinion) -> bool:
+    """Return whether several customers said it, and the classifier is not sure that it is several different things."""
+    customers = frozenset[str]().union(*(wordings.items[row].customers for row in rows))
+    opinions = Counter(opinion.likeliest[rows, 0][opinion.sure[rows]].tolist())
+    others = sum(opinions.values()) - max(opinions.values(), default=0)
+    return len(customers) >= _CUSTOMERS and others <= _SCATTERED * len(rows)
 
 
-def _suggestion(row: int, wordings: Wordings, opinion: _Opinion, group: Group | None) -> Suggestion:
-    one = wordings.items[row]
+def _suggestion(row: int, one: Wording, opinion: _Opinion, group: Group | None) -> Suggestion:
     (first, second), (likely, less) = opinion.likeliest[row], opinion.probabilities[row]
     intent = opinion.classes[first]
     if group:
