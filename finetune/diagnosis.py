@@ -115,8 +115,8 @@ def suspected_label_errors(training: LabelledMessages, seed: int = 0) -> list[Su
     """Return training messages whose label is probably wrong, most suspicious first; none where messages have several.
 
     A label is suspected where its probability, by a probe that has not seen the message, is below the mean for that
-    label's messages, while another label's is above its own mean. Source: Northcutt et al., "Confident Learning:
-    Estimating Uncertainty in Dataset Labels", JAIR 2021.
+    label's messages, while another label's is higher and above its own mean. Source: Northcutt et al., "Confident
+    Learning: Estimating Uncertainty in Dataset Labels", JAIR 2021.
     """
     if training.several or not len(training.texts):
         return []
@@ -128,7 +128,7 @@ def suspected_label_errors(training: LabelledMessages, seed: int = 0) -> list[Su
     rivals = np.where((probabilities >= means) & (probabilities > 0), probabilities, 0.0)
     rivals[rows, given] = 0.0
     best, best_probability = rivals.argmax(axis=1), rivals.max(axis=1)
-    suspects = np.flatnonzero((own < means[given]) & (best_probability > 0))
+    suspects = np.flatnonzero((own < means[given]) & (best_probability > own))
     suspects = suspects[np.argsort((own - best_probability)[suspects], kind="stable")]
     nearest = _nearest(training.vectors[suspects], training, but=suspects)
     return [
@@ -150,7 +150,7 @@ def learning_curve(training: LabelledMessages, measured: LabelledMessages, seed:
     Each share holds that share of every label's messages, at least one, and the smaller ones are part of the larger;
     a message with several labels goes with its first.
     """
-    if not len(measured.texts) or not len(training.texts):
+    if not len(measured.texts) or not any(training.label_tuples):
         return []
     place = _place_in_label(np.array([labels[0] if labels else "" for labels in training.label_tuples]), seed)
     points = []

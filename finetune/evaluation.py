@@ -136,8 +136,8 @@ def per_intent(outputs: Outputs) -> list[dict[str, Any]]:
     """Return precision, recall and F1 of each intent that occurs or was predicted, worst F1 first."""
     from sklearn.metrics import precision_recall_fscore_support
 
-    names, truth, predicted = _as_matrices(outputs)
-    columns = precision_recall_fscore_support(truth, predicted, zero_division=0.0)
+    names, decisions = _decisions(outputs)
+    columns = precision_recall_fscore_support(**decisions)
     rows = [
         {"intent": name, "messages": int(support), "precision": float(p), "recall": float(r), "f1": float(f1)}
         for name, p, r, f1, support in zip(names, *columns, strict=True)
@@ -190,20 +190,20 @@ def _averages(outputs: Outputs) -> dict[str, float]:
     """
     from sklearn.metrics import precision_recall_fscore_support
 
-    _, truth, predicted = _as_matrices(outputs)
+    _, decisions = _decisions(outputs)
     averages: dict[str, float] = {}
     for kind in ("macro", "weighted", "micro") if outputs.several else ("macro", "weighted"):
-        values = precision_recall_fscore_support(truth, predicted, average=kind, zero_division=0.0)[:3]
+        values = precision_recall_fscore_support(**decisions, average=kind)[:3]
         averages |= {
             f"{name}_{kind}": float(value) for name, value in zip(("precision", "recall", "f1"), values, strict=True)
         }
     if outputs.several:
-        averages["exact_match"] = float((truth == predicted).all(axis=1).mean())
+        averages["exact_match"] = float((decisions["y_true"] == decisions["y_pred"]).all(axis=1).mean())
     return averages
 
 
-def _as_matrices(outputs: Outputs) -> tuple[list[str], Bools, Bools]:
-    """Return the labels that occur or were predicted, and for each message which are true and which predicted.
+def _decisions(outputs: Outputs) -> tuple[list[str], dict[str, Any]]:
+    """Return the labels that occur or were predicted, and scikit-learn's arguments for measuring over them.
 
     Where a message may have several labels, those of at least 0.5 are predicted.
     """
@@ -211,11 +211,14 @@ def _as_matrices(outputs: Outputs) -> tuple[list[str], Bools, Bools]:
         chosen = [frozenset(np.asarray(outputs.classes)[row >= 0.5].tolist()) for row in outputs.probabilities]
     else:
         chosen = [frozenset([best]) for best in outputs.predicted]
-    names = sorted(frozenset().union(*outputs.label_sets, *chosen)) or list(outputs.classes)
+    names = sorted(frozenset(outputs.classes).union(*outputs.label_sets))
     truth, predicted = (
         np.array([[name in row for name in names] for row in sets], dtype=bool) for sets in (outputs.label_sets, chosen)
     )
-    return names, truth, predicted
+    occurs = (truth | predicted).any(axis=0)
+    present = np.flatnonzero(occurs if occurs.any() else ~occurs)
+    measured = {"y_true": truth, "y_pred": predicted, "labels": present, "zero_division": 0.0}
+    return [names[place] for place in present.tolist()], measured
 
 
 def _calibration(outputs: Outputs) -> dict[str, Any]:
