@@ -58,7 +58,7 @@ def _promise(thresholds: Mapping[str, Any]) -> str:
         bound = percent(thresholds["wrong_answers_bound"])
         return (
             f"The target of at most {most} wrong answers is met, with a confidence of 90%: judged by {count} held out "
-            f"from training, no more than {bound} of its answers are wrong."
+            f"from training, no more than {bound} of its answers to what the desk handles are wrong."
         )
     why = f"it takes at least {thresholds['fewest_messages']}"
     if thresholds["solved_on"] >= thresholds["fewest_messages"]:

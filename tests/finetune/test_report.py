@@ -208,7 +208,7 @@ def test_the_verdict_speaks_of_a_hundred_messages(evidence: Evidence) -> None:
     )
     assert promise == (
         "The target of at most 5% wrong answers is met, with a confidence of 90%: judged by 300 messages held out from "
-        "training, no more than 4.2% of its answers are wrong."
+        "training, no more than 4.2% of its answers to what the desk handles are wrong."
     )
     assert scope == (
         "Of 100 messages that the desk does not handle it would recognise 88; of 100 that it does handle it would turn "
