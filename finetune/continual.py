@@ -6,6 +6,7 @@ the sample keeps of the old ones; the loss makes up for that (logit adjustment: 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,7 +65,7 @@ def extend_corpus(
     Raises:
         ValueError: the new messages cannot be learnt from, or have several labels where the model knows one.
     """
-    sample = read_rehearsal(folder)
+    sample = read_rehearsal(folder).sample
     inside = [one for one in sample if one["labels"]]
     outside = [one for one in sample if not one["labels"]]
     several = bool(manifest["several"])
@@ -101,6 +102,7 @@ def relearn(
     Raises:
         ValueError: the checkpoint belongs to another training.
     """
+    started = time.monotonic()
     everything = corpus.messages
     base_vectors = encode(network.encoder, everything.tokens)
     before = run_head(network, base_vectors, everything.earlier)
@@ -111,7 +113,8 @@ def relearn(
     vectors = encode(network.encoder, everything.tokens)
     after = run_head(network, vectors, everything.earlier)
     lasting = _lasting(corpus, old, len(manifest["classes"]), before, after)
-    return Taught(network, settings, history, after, vectors, base_vectors), lasting
+    seconds = {"relearning": time.monotonic() - started}
+    return Taught(network, settings, history, after, vectors, base_vectors, seconds), lasting
 
 
 def plan(manifest: dict[str, Any], epochs: int | None, seed: int, tracker: str) -> Settings:

@@ -91,7 +91,7 @@ def make_corpus(
     everything = (*texts, *out_of_scope)
     kept, held, leaks = _hold_out(everything, targets, names, seed)
     if not any(row < len(texts) for row in held):
-        raise ValueError("no label has the 5 texts it takes to hold one out; give each label more")
+        raise ValueError("no label has the 5 different texts it takes to hold one out; give each label more")
     return Corpus(everything, targets, coding, names, len(out_of_scope), tuple(kept), tuple(held), leaks)
 
 

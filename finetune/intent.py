@@ -101,12 +101,13 @@ class IntentClassifier:
         from finetune.teaching import plan, teach
 
         corpus = make_corpus(texts, labels, out_of_scope, conversations, self.seed)
-        settings = plan(corpus, self.method, self.epochs, self.seed, self.tracker)
+        memory = self.memory and corpus.has_conversations
+        settings = plan(corpus, self.method, memory, self.epochs, self.seed, self.tracker)
         taught = teach(
             corpus,
             self.method,
             settings,
-            memory=self.memory,
+            memory=memory,
             contrast=self.contrast,
             progress=progress,
             checkpoint=checkpoint,
@@ -138,6 +139,7 @@ class IntentClassifier:
         """
         from finetune import continual
         from finetune.publishing import publish
+        from finetune.rehearsal import read_rehearsal
 
         manifest = self._served().manifest
         source = self._folder or Path()
@@ -146,7 +148,8 @@ class IntentClassifier:
         settings = continual.plan(manifest, self.epochs, self.seed, self.tracker)
         taught, lasting = continual.relearn(network, corpus, old, manifest, settings, progress, checkpoint)
         folder = self._scratch()
-        publish(folder, self, corpus, taught, test, {"lasting": vars(lasting), **(about or {})}, progress)
+        about = {"lasting": vars(lasting), **(about or {})}
+        publish(folder, self, corpus, taught, test, about, progress, read_rehearsal(source).seen)
         self._use(folder, read_manifest(folder))
         return self
 

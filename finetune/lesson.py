@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from scipy.special import log_softmax
 from torch import Tensor, nn
 
 from finetune.head import remembered
 from finetune.network import MEMORY_TURNS, IntentNetwork, encode
+from finetune.probe import fit_probe, unseen_probabilities
 from finetune.tokens import pad
 from finetune.training import mixed
 
@@ -21,6 +22,7 @@ Targets = NDArray[np.integer] | NDArray[np.floating]  # class numbers (n,), or 0
 
 
 _SMOOTHING = 0.05
+_SECOND_OPINION = 0.3  # of a probe, in the targets
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,22 @@ def in_conversations(tokens: Sequence[Tensor], targets: Targets, conversations: 
 class IntentLesson:
     """Teaches a network to tell intents; a row of the training loop is a conversation, most often of one message."""
 
-    def __init__(self, model: IntentNetwork, taught: Messages, held: Messages, balanced: bool = False) -> None:
-        """`balanced` makes up for labels that have more messages than others (Menon et al., ICLR 2021)."""
+    def __init__(
+        self,
+        model: IntentNetwork,
+        taught: Messages,
+        held: Messages,
+        *,
+        soft: Tensor | None = None,
+        balanced: bool = False,
+    ) -> None:
+        """Teach the messages' own targets, or `soft` ones `(n, labels)` in their place.
+
+        `balanced` makes up for labels that have more messages than others (Menon et al., ICLR 2021).
+        """
         self.model = model
+        self._targets = taught.targets if soft is None else soft
+        self._single = taught.targets.ndim == 1
         self._taught, self._held = taught, held
         self._prior = _log_shares(taught.targets, model.head.linear.out_features) if balanced else None
         self.lengths = [sum(len(taught.tokens[row]) for row in rows) for rows in taught.conversations]
@@ -79,24 +94,31 @@ class IntentLesson:
         tokens, mask = pad([self._taught.tokens[message] for message in messages])
         with mixed(device):
             logits, _ = model(tokens.to(device), mask.to(device), earlier.to(device))
-        return self._loss(logits.float(), self._taught.targets[messages].to(device))
+        return self._loss(logits.float(), self._targets[messages].to(device))
 
     def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         if self._prior is not None:
             logits = logits + self._prior.to(logits.device)
-        if targets.ndim == 1:
+        if self._single:
             return nn.functional.cross_entropy(logits, targets, label_smoothing=_SMOOTHING)
         smooth = targets * (1 - _SMOOTHING) + _SMOOTHING * targets.mean()
         loss: Tensor = nn.functional.binary_cross_entropy_with_logits(logits, smooth) * logits.shape[1] ** 0.5
         return loss
 
     def score(self) -> float:
-        """Return the share of held-out messages that are understood."""
+        """Return the share of held-out messages that are understood, less a hundredth of their loss.
+
+        So what is understood equally well but more surely counts as better.
+        """
         logits, _ = outputs(self.model, self._held)
         targets = self._held.targets.numpy()
         if targets.ndim == 1:
-            return float((logits.argmax(axis=1) == targets).mean())
-        return float(((logits > 0) == (targets > 0.5)).all(axis=1).mean())
+            right = logits.argmax(axis=1) == targets
+            loss = -log_softmax(logits, axis=1)[np.arange(len(targets)), targets].mean()
+        else:
+            right = ((logits > 0) == (targets > 0.5)).all(axis=1)
+            loss = np.logaddexp(0, np.where(targets > 0.5, -logits, logits)).mean()
+        return float(right.mean() - loss / 100)
 
     def after_step(self, steps_done: int) -> None:
         """Let AdaLoRA move its ranks."""
@@ -139,16 +161,28 @@ def probe(model: IntentNetwork, vectors: np.ndarray, targets: Targets) -> None:
     """
     linear = model.head.linear
     with torch.no_grad():
-        if targets.ndim == 2:
-            for label in range(targets.shape[1]):
-                if 0 < targets[:, label].sum() < len(targets):
-                    one = LogisticRegression(C=10, max_iter=200).fit(vectors, targets[:, label] > 0.5)
-                    linear.weight[label] = torch.from_numpy(one.coef_[0])
-                    linear.bias[label] = float(one.intercept_[0])
+        if targets.ndim == 1:
+            weights, biases, classes = fit_probe(vectors, targets.astype(np.int64))
+            linear.weight[classes] = torch.from_numpy(weights).float()
+            linear.bias[classes] = torch.from_numpy(biases).float()
             return
-        regression = LogisticRegression(C=10, max_iter=200).fit(vectors, targets)
-        weights, bias = regression.coef_, regression.intercept_
-        if len(weights) == 1:  # scikit-learn keeps one row for two classes
-            weights, bias = np.concatenate([-weights / 2, weights / 2]), np.concatenate([-bias / 2, bias / 2])
-        linear.weight[regression.classes_] = torch.from_numpy(weights).float()
-        linear.bias[regression.classes_] = torch.from_numpy(bias).float()
+        for label in range(targets.shape[1]):
+            wanted = (targets[:, label] > 0.5).astype(np.int64)
+            if 0 < wanted.sum() < len(wanted):
+                weights, biases, _ = fit_probe(vectors, wanted)
+                linear.weight[label] = torch.from_numpy(weights[1] - weights[0]).float()
+                linear.bias[label] = float(biases[1] - biases[0])
+
+
+def soften(messages: Messages, vectors: np.ndarray, width: int, seed: int) -> Tensor:
+    """Return targets `(n, width)` that mix each message's label with what a probe says that has not seen the message.
+
+    Where many annotators label, some labels are wrong; the second opinion keeps them from being learnt by heart. It is
+    the distillation of Hinton et al., 2015, with the probe as teacher. A turn that has others before it is left alone:
+    the probe does not know them.
+    """
+    targets = messages.targets.numpy()
+    opinions = unseen_probabilities(vectors, targets, width, seed)
+    share = np.array([0.0 if before else _SECOND_OPINION for before in messages.earlier])[:, None]
+    mixed_targets = (1 - share) * np.eye(width)[targets] + share * opinions
+    return torch.from_numpy(mixed_targets).float()

@@ -24,9 +24,10 @@ class Memory(nn.Module):
 
     def __init__(self, dim: int, labels: int) -> None:
         super().__init__()
+        self.scale = dim**0.5  # unit vectors, as large as attention expects them
         self.nothing = nn.Parameter(torch.zeros(1, dim))
         self.distance = nn.Parameter(torch.zeros(MEMORY_TURNS, dim))
-        nn.init.normal_(self.distance, std=0.05)
+        nn.init.normal_(self.distance, std=0.5)
         self.attention = nn.MultiheadAttention(dim, _HEADS, batch_first=True)
         self.mix = nn.Linear(2 * dim, dim)
         self.out = nn.Linear(dim, labels)
@@ -38,8 +39,9 @@ class Memory(nn.Module):
 
         `known` `(B, K)` is 0 where there is no such turn.
         """
-        slots = torch.cat([memory + self.distance, self.nothing.expand(len(vector), 1, -1)], dim=1)  # (B, K+1, H)
-        blocked = torch.cat([known < 0.5, torch.zeros(len(vector), 1, dtype=torch.bool, device=vector.device)], dim=1)
+        vector, memory = vector * self.scale, memory * self.scale
+        slots = torch.cat([memory + self.distance, self.nothing.expand(vector.shape[0], 1, -1)], dim=1)  # (B, K+1, H)
+        blocked = torch.cat([known < 0.5, known[:, :1] > 2], dim=1)  # "nothing" is always there
         found, _ = self.attention(vector.unsqueeze(1), slots, slots, key_padding_mask=blocked, need_weights=False)
         mixed_in = nn.functional.gelu(self.mix(torch.cat([vector, found.squeeze(1)], dim=1)))
         added: Tensor = self.out(nn.functional.dropout(mixed_in, 0.1, self.training))

@@ -11,14 +11,17 @@ import numpy as np
 from finetune.calibration import best_is_right, solve
 from finetune.corpus import MAX_TOKENS, Corpus
 from finetune.export import export_encoder, export_head
-from finetune.head import to_probabilities
+from finetune.head import ServedHead, to_probabilities
 from finetune.rehearsal import write_rehearsal
+from finetune.report import write_report
+from finetune.reporting import Test, report_on
 from finetune.scope import in_scope_score
 from finetune.teaching import Taught
 from finetune.training import Progress
 from finetune.weights import WEIGHTS, save_weights
 from retrieval.encoder import BASE_SHA256
 from retrieval.model_folder import write_manifest
+from retrieval.onnx_model import OnnxModel
 
 if TYPE_CHECKING:
     from finetune.intent import IntentClassifier
@@ -31,9 +34,10 @@ def publish(
     classifier: IntentClassifier,
     corpus: Corpus,
     taught: Taught,
-    test: Any,
+    test: Test | None,
     about: dict[str, Any],
     progress: Progress,
+    seen_before: frozenset[str] = frozenset(),
 ) -> None:
     """Write everything that makes a model folder into a folder that nobody sees yet."""
     progress(_WHAT, 0.0)
@@ -41,15 +45,22 @@ def publish(
     classes = len(corpus.coding.classes)
     held = np.array([row for row in corpus.held if row < len(corpus.texts) - corpus.outside])
     logits, targets = taught.logits[held], corpus.targets[held]
+    targets = targets[:, :classes] if corpus.coding.several else targets
     scores = in_scope_score(logits, classes)
     solved = solve(logits[:, :classes], targets, scores, classifier.max_wrong_answers, classifier.max_turned_away)
     probabilities = to_probabilities(logits[:, :classes], solved.temperature, corpus.coding.several)
-    write_rehearsal(folder, corpus)
+    write_rehearsal(folder, corpus, seen_before)
     learnt = save_weights(taught.network, folder)
     progress(_WHAT, 0.2)
     export_head(taught.network.head, folder)
     export_encoder(taught.network.encoder, folder)
-    progress(_WHAT, 0.7)
+    progress(_WHAT, 0.5)
+    encoder, head = OnnxModel(folder, {"max_tokens": MAX_TOKENS}), ServedHead(folder / "head.onnx")
+    report = report_on(
+        classifier, corpus, taught, solved, test, lambda texts: head.run(encoder.run(texts)["vector"]), about
+    )
+    write_report(folder, report)
+    progress(_WHAT, 0.9)
     write_manifest(
         folder,
         {

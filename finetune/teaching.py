@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from finetune.base import load_base
 from finetune.contrast import prefit
 from finetune.corpus import Corpus
-from finetune.lesson import IntentLesson, probe, run_head
+from finetune.lesson import IntentLesson, probe, run_head, soften
 from finetune.methods import LEARNING_RATES, Method, apply
 from finetune.network import IntentNetwork, encode
 from finetune.training import History, Progress, Settings, train
@@ -34,17 +36,25 @@ class Taught:
     logits: NDArray[np.float32]  # (n, labels) of all messages
     vectors: NDArray[np.float32]
     base_vectors: NDArray[np.float32]
+    seconds: Mapping[str, float]  # how long each part took
 
 
-def plan(corpus: Corpus, method: Method, epochs: int | None, seed: int, tracker: str) -> Settings:
+def plan(corpus: Corpus, method: Method, memory: bool, epochs: int | None, seed: int, tracker: str) -> Settings:
     """Return how a corpus is taught: about 1,000 steps, in 4 to 20 epochs, unless `epochs` says otherwise."""
     conversations = len(corpus.messages.conversations)
     batch = max(4, round(_BATCH * conversations / len(corpus.texts)))
     if epochs is None:
         epochs = int(np.clip(round(1000 * _BATCH / len(corpus.kept)), 4, 20))
-    if method == "head":
-        epochs = 0
-    return Settings(epochs=epochs, learning_rate=LEARNING_RATES[method], batch_size=batch, seed=seed, tracker=tracker)
+    if method == "head" and not memory:
+        epochs = 0  # the probe is all there is to it
+    return Settings(
+        epochs=epochs,
+        learning_rate=LEARNING_RATES[method],
+        batch_size=batch,
+        patience=max(3, epochs // 3),
+        seed=seed,
+        tracker=tracker,
+    )
 
 
 def teach(
@@ -63,11 +73,12 @@ def teach(
         ModelError: the base weights are missing or altered.
         ValueError: the checkpoint belongs to another training.
     """
+    started = time.monotonic()
     torch.manual_seed(settings.seed)
     everything = corpus.messages
     taught, held = everything.only(corpus.kept), everything.only(corpus.held)
     steps = settings.epochs * -(-len(taught.conversations) // settings.batch_size)
-    network = IntentNetwork(apply(load_base(), method, steps), corpus.width, memory and corpus.has_conversations)
+    network = IntentNetwork(apply(load_base(), method, steps), corpus.width, memory)
     progress("Reading messages", 0.0)
     base_vectors = encode(network.encoder, everything.tokens)
     progress("Reading messages", 1.0)
@@ -77,6 +88,10 @@ def teach(
         prefit(network.encoder, taught, settings, progress)
         vectors = encode(network.encoder, taught.tokens)
     probe(network, vectors, corpus.targets[list(corpus.kept)])
-    history = train(IntentLesson(network, taught, held), settings, progress, checkpoint)
+    ready = time.monotonic()
+    soft = None if few or taught.targets.ndim == 2 else soften(taught, vectors, corpus.width, settings.seed)
+    history = train(IntentLesson(network, taught, held, soft=soft), settings, progress, checkpoint)
     vectors = encode(network.encoder, everything.tokens)
-    return Taught(network, settings, history, run_head(network, vectors, everything.earlier), vectors, base_vectors)
+    logits = run_head(network, vectors, everything.earlier)
+    seconds = {"preparing": ready - started, "fine-tuning": time.monotonic() - ready}
+    return Taught(network, settings, history, logits, vectors, base_vectors, seconds)

@@ -31,6 +31,7 @@ class Settings:
     epochs: int
     learning_rate: float
     head_learning_rate: float = 1e-2
+    memory_learning_rate: float = 1e-3
     batch_size: int = 64
     weight_decay: float = 0.01
     averaging: float = 0.99
@@ -89,7 +90,7 @@ def train(
     """Teach a lesson; afterwards its model holds the best averaged weights and is in evaluation mode.
 
     With `checkpoint`, the state is written there after each epoch, and training goes on from it where it exists; the
-    caller deletes it once the model is saved.
+    caller deletes it once the model is saved. What a tracker records lies beside the checkpoint, else in this folder.
 
     Raises:
         ValueError: the checkpoint belongs to another model or other settings.
@@ -97,7 +98,7 @@ def train(
     if settings.epochs == 0 or not (learning := [one for one in lesson.model.parameters() if one.requires_grad]):
         lesson.model.eval()
         return History()
-    accelerator = Accelerator(log_with=settings.tracker or None, project_dir=str(checkpoint and checkpoint.parent))
+    accelerator = Accelerator(log_with=settings.tracker or None, project_dir=checkpoint.parent if checkpoint else ".")
     run = _Run(lesson, settings, accelerator, learning)
     history, first = History(), 0
     if checkpoint is not None and checkpoint.is_file():
@@ -149,7 +150,11 @@ class _Run:
         for name, one in self.lesson.model.named_parameters():
             if one.requires_grad:
                 plain = one.ndim < 2  # biases and norms are not decayed
-                rate = self.settings.head_learning_rate if id(one) in heads else self.settings.learning_rate
+                rate = self.settings.learning_rate
+                if id(one) in heads:
+                    rate = self.settings.head_learning_rate
+                elif name.startswith("head.memory."):
+                    rate = self.settings.memory_learning_rate
                 decay = 0.0 if plain or id(one) in heads else self.settings.weight_decay
                 groups.append({"params": [one], "lr": rate, "initial_lr": rate, "weight_decay": decay, "name": name})
         return groups

@@ -77,13 +77,23 @@ def test_the_network_of_a_folder_computes_what_the_exported_one_does(known: Path
 
 
 def test_few_messages_of_each_label_are_kept(known: Path, starter: Desk) -> None:
-    kept = read_rehearsal(known)
+    kept = read_rehearsal(known).sample
 
     assert {one["text"] for one in kept} <= {text for text, _ in starter.messages} | set(starter.out_of_scope)
     assert any(one["held_out"] for one in kept)
     assert any(not one["labels"] for one in kept)
     counts = [sum(one["labels"] == [label] for one in kept) for label in starter.answers]
     assert max(counts) <= 2 * MOST
+
+
+def test_a_model_knows_which_messages_it_has_learnt(known: Path, starter: Desk) -> None:
+    new = set(sorted(starter.answers)[-2:])
+    texts, labels = zip(*starter.messages, strict=True)
+
+    unseen = read_rehearsal(known).unseen(texts, labels)
+
+    assert {labels[row] for row in unseen} == new
+    assert len(unseen) == sum(label in new for label in labels)
 
 
 def test_several_labels_cannot_be_added_to_a_model_of_one(known: Path) -> None:

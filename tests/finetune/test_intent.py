@@ -125,7 +125,7 @@ def test_a_classifier_that_has_learnt_nothing_is_refused(tmp_path: Path) -> None
     [
         (["hi", "hey"], ["a"], "each text needs one label"),
         (["hi", "hey"], ["a", "a"], "at least 2"),
-        (["hi", "hey", "bye", "ciao"], ["a", "a", "b", "b"], "no label has the 5 texts"),
+        (["hi", "hey", "bye", "ciao"], ["a", "a", "b", "b"], "no label has the 5 different texts"),
     ],
 )
 def test_messages_that_cannot_be_learnt_from_are_refused(texts: list[str], labels: list[str], what: str) -> None:

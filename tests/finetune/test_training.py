@@ -155,8 +155,8 @@ def test_what_a_turn_means_is_learnt_from_the_turn_before(tiny_bert: TinyBert) -
         lesson = IntentLesson(IntentNetwork(apply(tiny_bert(), "full"), 4, memory), messages, messages)
         return max(train(lesson, Settings(epochs=25, learning_rate=2e-3, batch_size=8, patience=25)).scores)
 
-    assert score(memory=True) == 1.0
-    assert score(memory=False) == 0.75  # half of the second messages can only be guessed
+    assert score(memory=True) > 0.99
+    assert score(memory=False) < 0.76  # half of the second messages can only be guessed
 
 
 def test_several_processes_learn_together(tmp_path: Path) -> None:
