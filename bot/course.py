@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bot.desk import Desk
-from bot.models import INTENT, Progress, encoder_folder, fingerprint, knowledge_of, prepare_encoder
+from bot.models import INTENT, Progress, check_fit, encoder_folder, fingerprint, knowledge_of, prepare_encoder
+from bot.problems import RapportError
 from bot.versions import Version, Versions
 from finetune import IntentClassifier
 from retrieval import Encoder, Knowledge
@@ -26,11 +28,15 @@ _FALLBACK_PASSAGE_SIMILARITY = 0.5  # for a desk without out-of-scope messages t
 
 @dataclass(frozen=True)
 class Course:
-    """How an intent classifier is taught; without `epochs` it is by the number of messages."""
+    """How an intent classifier is taught: anew by a method, or, with `start`, from that version on.
+
+    Without `epochs` the number of messages decides.
+    """
 
     method: Method = "full"
     epochs: int | None = None
     seed: int = 0
+    start: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,10 +56,13 @@ def train_intent(
     A training that was interrupted goes on where it stopped, if desk and course are still the same.
 
     Raises:
-        ModelError: the base weights are missing or altered.
+        ModelError: the base weights, or the version to start from, are missing or altered.
+        RapportError: the version to start from does not fit the desk, or has nothing to learn.
         ValueError: the desk's messages cannot be learnt from.
         OSError: the disk is full or cannot be written to.
     """
+    versions = Versions(home, desk.name)
+    start = versions.get(course.start) if course.start else None
     prepare_encoder(home, progress)
     encoder = Encoder(encoder_folder(home))
     about = {
@@ -62,10 +71,10 @@ def train_intent(
         "trained_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "passage_threshold": _passage_threshold(desk, knowledge_of(desk, home, encoder), encoder),
     }
-    versions = Versions(home, desk.name)
     checkpoint = _checkpoint(versions, fingerprint(desk), course)
     started = time.monotonic()
-    classifier = _teach(desk, course, progress, about, checkpoint)
+    how = (course, progress, about, checkpoint)
+    classifier = _extend(desk, start, *how) if start else _teach(desk, *how)
     minutes = (time.monotonic() - started) / 60
     version = versions.add(INTENT, classifier.save)
     checkpoint.unlink(missing_ok=True)
@@ -84,26 +93,58 @@ def _teach(desk: Desk, course: Course, progress: Progress, about: dict[str, Any]
     logged = [(text, intent, name) for name, said in enumerate(desk.conversations) for text, intent in said]
     alone = [(text, intent, None) for text, intent in desk.messages]
     texts, intents, conversations = zip(*alone, *logged, strict=True)
-    test = None
-    if desk.test_messages:
-        test_texts, test_intents = zip(*desk.test_messages, strict=True)
-        test = test_texts, test_intents, desk.test_out_of_scope
     return classifier.fit(
         texts,
         intents,
         desk.out_of_scope,
         conversations=conversations if logged else None,
-        test=test,
+        test=_test(desk),
         progress=progress,
         about=about,
         checkpoint=checkpoint,
     )
 
 
+def _extend(
+    desk: Desk, start: Version, course: Course, progress: Progress, about: dict[str, Any], checkpoint: Path
+) -> IntentClassifier:
+    """Return a version's classifier after it has learnt the messages of the desk that it does not know yet."""
+    from finetune.rehearsal import read_rehearsal
+
+    check_fit(desk, start)
+    classifier = IntentClassifier.load(start.folder)
+    policy = desk.settings.policy
+    classifier.max_wrong_answers, classifier.max_turned_away = policy.max_wrong_answers, policy.max_turned_away
+    classifier.epochs, classifier.seed = course.epochs, course.seed
+    known = read_rehearsal(start.folder)
+    texts, intents = zip(*desk.messages, strict=True)
+    new = known.unseen(texts, intents)
+    outside = known.unseen(desk.out_of_scope, [()] * len(desk.out_of_scope))
+    if not new:
+        raise RapportError(f"{start.name} has learnt all messages of intents.csv. Add some, or leave out --from.")
+    return classifier.partial_fit(
+        [texts[row] for row in new],
+        [intents[row] for row in new],
+        [desk.out_of_scope[row] for row in outside],
+        test=_test(desk),
+        progress=progress,
+        about=about,
+        checkpoint=checkpoint,
+    )
+
+
+def _test(desk: Desk) -> tuple[Sequence[str], Sequence[str], Sequence[str]] | None:
+    """Return the messages that only the report is about."""
+    if not desk.test_messages:
+        return None
+    texts, intents = zip(*desk.test_messages, strict=True)
+    return texts, intents, desk.test_out_of_scope
+
+
 def _checkpoint(versions: Versions, desk_fingerprint: str, course: Course) -> Path:
     """Return where the state of this training is kept; those of a desk that has been edited since are removed."""
     folder = versions.folder / ".training"
-    for path in folder.glob("*"):
+    for path in folder.glob("*.*"):
         if not path.name.startswith(desk_fingerprint):
             path.unlink(missing_ok=True)
     settings = hashlib.sha256(json.dumps(vars(course), sort_keys=True).encode()).hexdigest()[:12]

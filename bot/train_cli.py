@@ -34,6 +34,7 @@ train_cli = typer.Typer(help="Teach the desk's models.", no_args_is_help=True)
 models_cli = typer.Typer(help="See, promote, roll back and delete the desk's models.", no_args_is_help=True)
 
 _MB = 1_000_000
+_NO_COLUMN = {"kind", "report"}
 
 
 @train_cli.command("intent")
@@ -47,32 +48,32 @@ def train_intent_command(
         typer.Option(min=1, help="How often the messages are gone through; as their number asks if not set."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
+    start: Annotated[
+        str, typer.Option("--from", help="Go on from this version: only messages that are new to it are learnt.")
+    ] = "",
     promote: Annotated[bool, typer.Option(help="Put the best one into service.")] = True,
     desk: DeskOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Teach a new version of the intent classifier on the desk's messages, and say how good it is."""
+    if start and method:
+        raise RapportError(f"With --from, the method is that of {start}. Leave out --method.")
     settings = read_settings(desk=desk, home=home)
     read = read_desk(settings.desk)
-    courses = [Course(one, epochs, seed) for one in _methods(method)]
-    rows, trained = [], []
-    for course in courses:
-        done = _train(read, settings.home, course, f"{course.method}: " if len(courses) > 1 else "")
-        rows.append(_row(read, done))
-        trained.append(done)
-    best = max(trained, key=lambda one: float(one.classifier.manifest["held_out_accuracy"])).version
+    courses = [Course(one, epochs, seed, start) for one in _methods(method)]
+    trained = [_train(read, settings.home, one, f"{one.method}: " if len(courses) > 1 else "") for one in courses]
+    best = max(trained, key=lambda one: float(one.classifier.manifest["held_out_accuracy"])).version.name
     if promote:
-        Versions(settings.home, read.name).promote(best.name, fingerprint(read))
+        Versions(settings.home, read.name).promote(best, fingerprint(read))
+    rows = [_row(read, one) for one in trained]
     if as_json:
-        print_json({"models": rows, "promoted": best.name if promote else None})
+        print_json({"models": rows, "promoted": best if promote else None})
         return
     print_table([_shown(row) for row in rows], "")
-    for done in trained:
-        print_line(f"The report on {done.version.name}: {done.version.folder / 'report.html'}")
-    print_line(
-        f"{best.name} is promoted." if promote else f"Not promoted. To do so: rapport models promote {best.name}"
-    )
+    for row in rows:
+        print_line(f"The report on {row['name']}: {row['report']}")
+    print_line(f"{best} is promoted." if promote else f"Nothing is promoted. To do so: rapport models promote {best}")
 
 
 def evaluate(desk: DeskOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:
@@ -144,9 +145,11 @@ def _methods(given: list[str] | None) -> list[Method]:
     Raises:
         RapportError: one of them does not exist.
     """
-    from finetune.methods import METHODS  # with torch, which the other commands do without
+    if not given:
+        return [Course.method]
+    from finetune.methods import METHODS  # with torch, which most commands do without
 
-    named = [name.strip() for one in given or ["full"] for name in one.split(",")]
+    named = [name.strip() for one in given for name in one.split(",")]
     if unknown := [name for name in named if name not in METHODS]:
         raise RapportError(f"There is no method {unknown[0]!r}. Use one or several of {', '.join(METHODS)}.")
     return [method for method in METHODS if method in named]
@@ -195,6 +198,8 @@ def _row(desk: Desk, trained: Trained) -> dict[str, Any]:
         "held_out_accuracy": about["held_out_accuracy"],
         "learnt_mb": _size(folder, "weights.safetensors"),
         "served_mb": _size(folder, "*.onnx"),
+        **about.get("lasting", {}),
+        "report": str(folder / "report.html"),
     }
 
 
@@ -217,15 +222,13 @@ def _size(folder: Path, pattern: str) -> float:
 
 
 def _shown(row: dict[str, Any]) -> dict[str, str]:
-    """Return a row as a person reads it."""
-    return {name.replace("_", " "): _words(name, value) for name, value in row.items()}
+    """Return a row as a person reads it in a table."""
+    return {name.replace("_", " "): _words(value) for name, value in row.items() if name not in _NO_COLUMN}
 
 
-def _words(name: str, value: Any) -> str:
-    if value is None:
+def _words(value: Any) -> str:
+    if value is None or value is False:
         return ""
-    if isinstance(value, bool):
-        return "yes" if value else ""
-    if "accuracy" in name:
-        return f"{value:.1%}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    if value is True:
+        return "yes"
+    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

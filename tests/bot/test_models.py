@@ -12,12 +12,13 @@ import pytest
 
 from bot.course import Course, train_intent
 from bot.desk import Desk
-from bot.models import Models, are_prepared, encoder_folder, fingerprint, intent_folder, load, load_promoted, prepare
+from bot.models import Models, are_prepared, fingerprint, intent_folder, load, load_promoted, prepare
 from bot.problems import RapportError
 from bot.versions import Versions
 from retrieval.model_folder import MANIFEST, ModelError, new_folder, write_manifest
 
 INTENTS = ("delivery_time", "return_policy")
+NEW_INTENTS = ("gift_card", "invoice_request")
 
 Teach = Callable[[Desk], str]
 
@@ -36,19 +37,8 @@ def edited(small: Desk) -> Desk:
 
 
 @pytest.fixture
-def own_home(tmp_path: Path, desk: Desk, prepared_home: Path) -> Path:
-    """A home of the test's own that has the encoder and the passages, but no intent classifier."""
-    home = tmp_path / "home"
-    (home / "models").mkdir(parents=True)
-    encoder = encoder_folder(prepared_home)
-    (home / "models" / encoder.name).symlink_to(encoder.resolve())
-    shutil.copytree(prepared_home / "desks" / desk.name, home / "desks" / desk.name)
-    return home
-
-
-@pytest.fixture
-def versions(own_home: Path, small: Desk) -> Versions:
-    return Versions(own_home, small.name)
+def versions(bare_home: Path, small: Desk) -> Versions:
+    return Versions(bare_home, small.name)
 
 
 @pytest.fixture
@@ -95,68 +85,68 @@ def test_a_home_without_models_says_how_to_make_them(small: Desk, tmp_path: Path
         load(small, tmp_path)
 
 
-def test_a_version_taught_on_exactly_this_desk_is_promoted(small: Desk, own_home: Path, teach: Teach) -> None:
+def test_a_version_taught_on_exactly_this_desk_is_promoted(small: Desk, bare_home: Path, teach: Teach) -> None:
     name = teach(small)
-    prepare(small, own_home)
+    prepare(small, bare_home)
 
-    assert Versions(own_home, small.name).promoted() == [name]
-    assert intent_folder(own_home, small).name == name
+    assert Versions(bare_home, small.name).promoted() == [name]
+    assert intent_folder(bare_home, small).name == name
 
 
 def test_a_version_that_somebody_went_back_to_stays(
-    small: Desk, edited: Desk, own_home: Path, versions: Versions, teach: Teach
+    small: Desk, edited: Desk, bare_home: Path, versions: Versions, teach: Teach
 ) -> None:
     older, newer = teach(edited), teach(small)
-    prepare(small, own_home)
+    prepare(small, bare_home)
     versions.promote(older, fingerprint(small))
-    prepare(small, own_home)
+    prepare(small, bare_home)
 
-    assert intent_folder(own_home, small).name == older != newer
+    assert intent_folder(bare_home, small).name == older != newer
     assert versions.promoted() == [older]
 
 
 def test_an_edited_desk_is_not_served_by_what_was_promoted_before(
-    small: Desk, edited: Desk, own_home: Path, versions: Versions, teach: Teach
+    small: Desk, edited: Desk, bare_home: Path, versions: Versions, teach: Teach
 ) -> None:
     teach(small)
-    prepare(small, own_home)
+    prepare(small, bare_home)
 
-    assert not are_prepared(edited, own_home)
+    assert not are_prepared(edited, bare_home)
     with pytest.raises(ModelError, match="as it is now"):
-        intent_folder(own_home, edited)
+        intent_folder(bare_home, edited)
     newer = teach(edited)
-    prepare(edited, own_home)
+    prepare(edited, bare_home)
     assert versions.promoted() == [newer]
 
 
 def test_an_edit_taken_back_finds_what_was_promoted_for_the_desk(
-    small: Desk, edited: Desk, own_home: Path, versions: Versions, teach: Teach
+    small: Desk, edited: Desk, bare_home: Path, versions: Versions, teach: Teach
 ) -> None:
     chosen, _, other = teach(small), teach(small), teach(edited)
     versions.promote(chosen, fingerprint(small))
-    prepare(edited, own_home)
+    prepare(edited, bare_home)
     assert versions.promoted() == [other]
 
-    prepare(small, own_home)
+    prepare(small, bare_home)
 
     assert versions.promoted() == [chosen]
 
 
 def test_nothing_is_written_where_everything_is_prepared(
-    small: Desk, own_home: Path, versions: Versions, teach: Teach
+    small: Desk, bare_home: Path, versions: Versions, teach: Teach
 ) -> None:
     teach(small)
-    prepare(small, own_home)
+    prepare(small, bare_home)
     stamp = versions.stamp()
-    prepare(small, own_home)
+    prepare(small, bare_home)
 
     assert versions.stamp() == stamp
 
 
-def test_a_desk_is_taught_promoted_and_served(small: Desk, own_home: Path, versions: Versions) -> None:
+def test_a_desk_is_taught_promoted_and_served(small: Desk, bare_home: Path, versions: Versions) -> None:
     told: list[tuple[str, float]] = []
-    prepare(small, own_home, lambda what, share: told.append((what, share)))
-    models = load(small, own_home)
+    prepare(small, bare_home, lambda what, share: told.append((what, share)))
+    models = load(small, bare_home)
 
     assert (models.version, versions.promoted()) == ("intent-0001", ["intent-0001"])
     assert models.classifier.classes_ == list(INTENTS)
@@ -165,8 +155,11 @@ def test_a_desk_is_taught_promoted_and_served(small: Desk, own_home: Path, versi
     assert all(0 <= share <= 1 for _, share in told)
 
 
-def test_an_interrupted_training_shows_nothing_and_goes_on(small: Desk, own_home: Path, versions: Versions) -> None:
+def test_an_interrupted_training_shows_nothing_and_goes_on(small: Desk, bare_home: Path, versions: Versions) -> None:
     course = Course("adapter", epochs=3)
+    of_older_desk = versions.folder / ".training" / "0123456789ab-0123456789ab.safetensors"
+    of_older_desk.parent.mkdir(parents=True)
+    of_older_desk.touch()
     shares: list[float] = []
 
     def interrupt(what: str, share: float) -> None:
@@ -178,9 +171,9 @@ def test_an_interrupted_training_shows_nothing_and_goes_on(small: Desk, own_home
             shares.append(share)
 
     with pytest.raises(KeyboardInterrupt):
-        train_intent(small, own_home, course, interrupt)
+        train_intent(small, bare_home, course, interrupt)
     assert versions.all() == []
-    trained = train_intent(small, own_home, course, note)
+    trained = train_intent(small, bare_home, course, note)
 
     assert shares[0] > 0.5  # the first two epochs are not taught again
     assert trained.version.name == "intent-0001"
@@ -188,36 +181,45 @@ def test_an_interrupted_training_shows_nothing_and_goes_on(small: Desk, own_home
     assert list((versions.folder / ".training").iterdir()) == []
 
 
-def test_an_edited_desk_forgets_interrupted_trainings(small: Desk, own_home: Path, versions: Versions) -> None:
-    old = versions.folder / ".training" / "0123456789ab-0123456789ab.safetensors"
-    old.parent.mkdir(parents=True)
-    old.touch()
-    train_intent(small, own_home, Course("head"))
+def test_a_version_goes_on_with_what_is_new_to_it(small: Desk, desk: Desk, bare_home: Path, versions: Versions) -> None:
+    first = train_intent(small, bare_home, Course("head")).version.name
+    added = [row for intent in NEW_INTENTS for row in desk.messages if row[1] == intent]
+    grown = replace(small, messages=(*small.messages, *added))
+    second = train_intent(grown, bare_home, Course(start=first))
 
-    assert not old.exists()
+    assert second.classifier.classes_ == [*INTENTS, *NEW_INTENTS]
+    assert (second.version.fingerprint, second.classifier.method) == (fingerprint(grown), "head")
+    assert second.classifier.manifest["lasting"]["new_after"] > second.classifier.manifest["lasting"]["new_before"]
+    with pytest.raises(RapportError, match="intent-0002 has learnt all messages"):
+        train_intent(grown, bare_home, Course(start="intent-0002"))
+    with pytest.raises(RapportError, match="There is no model 'intent-0009'"):
+        train_intent(grown, bare_home, Course(start="intent-0009"))
 
 
 def test_a_version_that_the_desk_cannot_answer_for_is_refused(
-    models: Models, desk: Desk, prepared_home: Path, own_home: Path
+    models: Models, desk: Desk, prepared_home: Path, bare_home: Path
 ) -> None:
-    versions = Versions(own_home, desk.name)
+    versions = Versions(bare_home, desk.name)
     versions.add("intent", models.classifier.save)
-    prepare(desk, own_home)
+    prepare(desk, bare_home)
     lacking = replace(desk, answers={name: one for name, one in desk.answers.items() if name != "return_policy"})
 
-    for use in (lambda: load(lacking, own_home), lambda: load_promoted(replace(models, version=""), lacking, own_home)):
+    for use in (
+        lambda: load(lacking, bare_home),
+        lambda: load_promoted(replace(models, version=""), lacking, bare_home),
+    ):
         with pytest.raises(RapportError, match="has no answer for return_policy"):
             use()
 
 
-def test_a_manifest_that_lacks_something_is_damaged(desk: Desk, prepared_home: Path, own_home: Path) -> None:
+def test_a_manifest_that_lacks_something_is_damaged(desk: Desk, prepared_home: Path, bare_home: Path) -> None:
     def save(folder: Path) -> None:
         shutil.copytree(intent_folder(prepared_home, desk), folder)
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         del manifest["answer_threshold"]
         (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
 
-    Versions(own_home, desk.name).add("intent", save)
+    Versions(bare_home, desk.name).add("intent", save)
 
     with pytest.raises(ModelError, match=r"manifest.json is damaged .*answer_threshold.* Delete .*intent-0001 and"):
-        load(desk, own_home)
+        load(desk, bare_home)

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -19,22 +19,20 @@ import pytest
 
 from bot.chatbot import Chatbot
 from bot.desk import Desk
-from bot.models import Models, fingerprint, intent_folder
+from bot.models import Models, fingerprint
 from bot.settings import Settings
 from bot.versions import Versions
 from memory import Store
 from memory.history import transcript
-from retrieval.model_folder import MANIFEST, new_folder
+from tests.bot.conftest import AddVersion
 from tests.conftest import Clock
 
 RAPPORT = Path(sys.executable).parent / "rapport"
 QUESTION = "how long does delivery take?"
 PATIENCE_S = 60
 
-AddVersion = Callable[..., str]
 
-
-class Heard(logging.Handler):
+class Announcements(logging.Handler):
     """What the bot says about reloading; `wait` returns once it has said something with a word in it."""
 
     def __init__(self) -> None:
@@ -54,8 +52,8 @@ class Heard(logging.Handler):
 
 
 @pytest.fixture
-def heard() -> Iterator[Heard]:
-    logger, handler = logging.getLogger("bot.reload"), Heard()
+def announced() -> Iterator[Announcements]:
+    logger, handler = logging.getLogger("bot.reload"), Announcements()
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -65,48 +63,8 @@ def heard() -> Iterator[Heard]:
 
 
 @pytest.fixture
-def serving_home(tmp_path: Path, desk: Desk, prepared_home: Path) -> Path:
-    """A home of the test's own with the prepared encoder and passages, but without an intent classifier."""
-    home = tmp_path / "home"
-    (home / "models").mkdir(parents=True)
-    for encoder in (prepared_home / "models").glob("encoder-*"):
-        (home / "models" / encoder.name).symlink_to(encoder.resolve())
-    passages = Path("desks") / desk.name
-    shutil.copytree(prepared_home / passages, home / passages)
-    return home
-
-
-@pytest.fixture
-def add_version(desk: Desk, prepared_home: Path, serving_home: Path) -> AddVersion:
-    """Add a version with the prepared classifier's files, and whatever else its manifest should say."""
-    source = intent_folder(prepared_home, desk)
-
-    def save(folder: Path, **about: object) -> None:
-        with new_folder(folder) as draft:
-            for file in source.iterdir():
-                (draft / file.name).symlink_to(file.resolve())
-            manifest = json.loads((source / MANIFEST).read_text(encoding="utf-8"))
-            (draft / MANIFEST).unlink()
-            (draft / MANIFEST).write_text(json.dumps({**manifest, **about}), encoding="utf-8")
-
-    def add(**about: object) -> str:
-        return Versions(serving_home, desk.name).add("intent", lambda folder: save(folder, **about)).name
-
-    return add
-
-
-@pytest.fixture
-def versions(serving_home: Path, desk: Desk, add_version: AddVersion) -> Versions:
-    """Two versions, of which the first is promoted."""
-    versions = Versions(serving_home, desk.name)
-    versions.promote(add_version(), fingerprint(desk))
-    add_version()
-    return versions
-
-
-@pytest.fixture
-def bot(versions: Versions, models: Models, serving_home: Path, desk: Desk, clock: Clock) -> Iterator[Chatbot]:
-    settings = Settings(home=serving_home)
+def bot(versions: Versions, models: Models, bare_home: Path, desk: Desk, clock: Clock) -> Iterator[Chatbot]:
+    settings = Settings(home=bare_home)
     loaded = replace(models, version="intent-0001", stamp=versions.stamp())
     bot = Chatbot(desk, loaded, Store(settings.database), settings, clock=clock)
     yield bot
@@ -118,14 +76,14 @@ def models_used(bot: Chatbot, session: str = "s1") -> list[str]:
 
 
 def test_a_promoted_version_serves_from_the_next_turn_on(
-    bot: Chatbot, versions: Versions, desk: Desk, heard: Heard
+    bot: Chatbot, versions: Versions, desk: Desk, announced: Announcements
 ) -> None:
     before = bot.respond(QUESTION, "s1", "nora")
     versions.promote("intent-0002", fingerprint(desk))
-    heard.wait("intent-0002 serves now")
+    announced.wait("intent-0002 serves now")
     after = bot.respond(QUESTION, "s1", "nora")
     versions.rollback("intent", fingerprint(desk))
-    heard.wait("intent-0001 serves now")
+    announced.wait("intent-0001 serves now")
     bot.respond(QUESTION, "s1", "nora")
 
     assert (before.intent, after.intent) == ("delivery_time", "delivery_time")
@@ -134,12 +92,12 @@ def test_a_promoted_version_serves_from_the_next_turn_on(
 
 
 def test_a_turn_under_way_keeps_the_model_it_began_with(
-    bot: Chatbot, versions: Versions, desk: Desk, clock: Clock, heard: Heard
+    bot: Chatbot, versions: Versions, desk: Desk, clock: Clock, announced: Announcements
 ) -> None:
     def promote_meanwhile() -> object:
         bot.clock = clock
         versions.promote("intent-0002", fingerprint(desk))
-        heard.wait("intent-0002 serves now")
+        announced.wait("intent-0002 serves now")
         return clock()
 
     bot.clock = promote_meanwhile  # type: ignore[assignment]  # the clock is read after the turn's models
@@ -150,14 +108,14 @@ def test_a_turn_under_way_keeps_the_model_it_began_with(
 
 
 def test_a_damaged_version_leaves_the_old_one_serving(
-    bot: Chatbot, versions: Versions, desk: Desk, heard: Heard
+    bot: Chatbot, versions: Versions, desk: Desk, announced: Announcements
 ) -> None:
     folder = versions.get("intent-0002").folder
     (folder / "model.onnx").unlink()
     (folder / "model.onnx").write_bytes(b"not a model")
     versions.promote("intent-0002", fingerprint(desk))
 
-    said = heard.wait("cannot be used")
+    said = announced.wait("cannot be used")
 
     assert "intent-0001 goes on serving" in said
     assert "model.onnx was altered" in said
@@ -166,31 +124,33 @@ def test_a_damaged_version_leaves_the_old_one_serving(
 
 
 def test_a_version_that_has_vanished_leaves_the_old_one_serving(
-    bot: Chatbot, versions: Versions, desk: Desk, heard: Heard, add_version: AddVersion
+    bot: Chatbot, versions: Versions, desk: Desk, announced: Announcements, add_version: AddVersion
 ) -> None:
     folder = versions.get("intent-0002").folder
     versions.promote("intent-0002", fingerprint(desk))
     shutil.rmtree(folder)
-    heard.wait("intent-0001 goes on serving")
+    announced.wait("intent-0001 goes on serving")
     versions.promote(add_version(), fingerprint(desk))
-    heard.wait("intent-0003 serves now, after intent-0001")
+    announced.wait("intent-0003 serves now, after intent-0001")
 
     assert bot.models.version == "intent-0003"
 
 
 def test_a_version_with_intents_that_the_desk_cannot_answer_is_left_out(
-    bot: Chatbot, versions: Versions, desk: Desk, heard: Heard, add_version: AddVersion
+    bot: Chatbot, versions: Versions, desk: Desk, announced: Announcements, add_version: AddVersion
 ) -> None:
     versions.promote(add_version(classes=[*sorted(desk.answers), "rental"]), fingerprint(desk))
 
-    assert "which has no answer for rental" in heard.wait("intent-0001 goes on serving")
+    assert "which has no answer for rental" in announced.wait("intent-0001 goes on serving")
     assert bot.respond(QUESTION, "s1", "nora").intent == "delivery_time"
 
 
-def test_damaged_promotions_leave_the_old_one_serving(bot: Chatbot, versions: Versions, heard: Heard) -> None:
+def test_damaged_promotions_leave_the_old_one_serving(
+    bot: Chatbot, versions: Versions, announced: Announcements
+) -> None:
     (versions.folder / "promoted.json").write_text("{", encoding="utf-8")
 
-    assert "promoted.json is damaged" in heard.wait("intent-0001 goes on serving")
+    assert "promoted.json is damaged" in announced.wait("intent-0001 goes on serving")
     assert bot.respond(QUESTION, "s1", "nora").intent == "delivery_time"
 
 
@@ -201,9 +161,9 @@ def test_a_closed_bot_looks_no_more(bot: Chatbot) -> None:
     assert [thread.is_alive() for thread in looking].count(False) == 1
 
 
-def test_a_running_process_takes_up_what_another_process_promotes(versions: Versions, serving_home: Path) -> None:
+def test_a_running_process_takes_up_what_another_process_promotes(versions: Versions, bare_home: Path) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")}
-    surroundings = {**clean, "RAPPORT_HOME": str(serving_home)}
+    surroundings = {**clean, "RAPPORT_HOME": str(bare_home)}
     with subprocess.Popen(
         [RAPPORT, "chat", "--customer", "nora"],
         stdin=subprocess.PIPE,
@@ -218,7 +178,7 @@ def test_a_running_process_takes_up_what_another_process_promotes(versions: Vers
         while "3 to 5" not in process.stdout.readline():
             pass
         subprocess.run([RAPPORT, "models", "promote", "intent-0002"], env=surroundings, check=True)
-        while models_in(serving_home)[-1] == "intent-0001":
+        while models_in(bare_home)[-1] == "intent-0001":
             process.stdin.write(f"{QUESTION}\n")
             while ": " not in process.stdout.readline():
                 pass
@@ -226,7 +186,7 @@ def test_a_running_process_takes_up_what_another_process_promotes(versions: Vers
         assert process.wait() == 0
         assert process.stderr is not None and process.stderr.read() == ""
 
-    used = models_in(serving_home)
+    used = models_in(bare_home)
     assert used == sorted(used)
     assert set(used) == {"intent-0001", "intent-0002"}
 
