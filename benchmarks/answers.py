@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import report
-from finetune import AnswerClassifier
+from finetune.answer import AnswerClassifier
 from retrieval import BM25, Encoder, Knowledge, Passage
 from retrieval.knowledge import Candidate, rerank
 

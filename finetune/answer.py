@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from finetune.methods import Method
 
 Floats = NDArray[np.floating]
-BATCH = 16  # pairs a batch: the candidates of one message then share both cores
+BATCH = 1  # no padding, and a score in 8-bit arithmetic does not depend on the pairs beside it
 _UNFITTED = "The classifier is neither fitted nor loaded. Call fit(questions, answers) or load(folder)."
 
 

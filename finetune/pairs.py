@@ -167,7 +167,7 @@ def desk_pairs(
     `messages` are texts with their intents, of which at most `most` an intent are taken; `answers` holds each intent's
     approved text with its title in front, `articles` the article behind an intent where there is one, `passages` each
     passage's article and text. A message fits its intent's answer and the passage of its article that shares most words
-    with that answer; whether it fits the article's other passages, or the other answers from that article, is unknown.
+    with the two; whether it fits the article's other passages, or the other answers from that article, is unknown.
 
     Raises:
         ValueError: an intent has no answer.
@@ -183,14 +183,13 @@ def desk_pairs(
     rng = random.Random(seed)  # noqa: S311 (no secret)
     rows: list[tuple[str, str, int]] = []
     for intent in sorted(texts_of):
-        own = answers[intent]
-        fits = {own: FITS}
-        if article := articles.get(intent):
-            kin = [answers[other] for other in articles if articles[other] == article and other in answers]
-            fits = {**dict.fromkeys([*sections[article], *kin], UNKNOWN), **fits}
-            if sections[article]:
-                fits[_closest(own, sections[article])] = FITS
+        own, article = answers[intent], articles.get(intent)
+        kin = [answers[other] for other in articles if article and articles[other] == article and other in answers]
+        open_ones = dict.fromkeys([*sections.get(article or "", ()), *kin], UNKNOWN)
         for text in rng.sample(texts_of[intent], min(most, len(texts_of[intent]))):
+            fits = {**open_ones, own: FITS}
+            if article in sections:
+                fits[_closest(f"{text} {own}", sections[article])] = FITS
             rows += [(text, answer, label) for answer, label in fits.items()]
     questions, taught, labels = zip(*rows, strict=True) if rows else ((), (), ())
     return list(questions), list(taught), list(labels)

@@ -14,7 +14,7 @@ from finetune.pairs import Pairs
 from finetune.tokens import by_length, pad
 from finetune.training import mixed
 
-WRONG_A_QUESTION = 4  # hard negatives drawn for each question, anew in each epoch
+WRONG_A_QUESTION = 3  # hard negatives drawn for each question, anew in each epoch
 _SHARPNESS = 10.0  # what a cosine of 1 between the two halves counts in the untaught network
 
 Tokenize = Callable[[Sequence[tuple[str, str]]], list[Tensor]]  # pairs to token numbers and segments, each (2, T)
@@ -30,15 +30,16 @@ class AnswerNetwork(nn.Module):
     def __init__(self, bert: nn.Module) -> None:
         super().__init__()
         self.bert = bert
+        # Learnt prefixes leave no room for segments; the halves are then told apart by the separator alone.
+        self._has_segments = not getattr(getattr(bert, "active_peft_config", None), "is_prompt_learning", False)
         self.linear = nn.Linear(int(bert.config.hidden_size), 1)  # type: ignore[union-attr, arg-type]
         nn.init.constant_(self.linear.weight, _SHARPNESS / self.linear.in_features)
         nn.init.constant_(self.linear.bias, -_SHARPNESS / 2)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
         """Return logits `(B,)` of pairs whose answers have segment 1; all inputs are `(B, T)`."""
-        hidden = self.bert(
-            input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
-        ).last_hidden_state.float()
+        segments = {"token_type_ids": token_type_ids} if self._has_segments else {}
+        hidden = self.bert(input_ids=input_ids, attention_mask=attention_mask, **segments).last_hidden_state.float()
         question = _mean(hidden, attention_mask * (1 - token_type_ids))
         answer = _mean(hidden, attention_mask * token_type_ids)
         logits: Tensor = self.linear(question * answer * self.linear.in_features).squeeze(1)
@@ -92,7 +93,11 @@ class AnswerLesson:
         """
         asked = [(self._rows[row][0], self._draw(row)) for row in rows]
         pairs = [(self._pairs.questions[question], self._pairs.answers[one]) for question, own in asked for one in own]
-        logits = read(model, self._tokenize(pairs), _device(self.model)).view(len(rows), -1)  # (B, 1 + wrong)
+        tokens = self._tokenize(pairs)
+        halves = list(by_length(tokens, -(-len(tokens) // 2)))  # short pairs by themselves: less is spent on padding
+        parts = [read(model, [tokens[place] for place in half], _device(self.model)) for half in halves]
+        order = torch.tensor([place for half in halves for place in half]).argsort().to(parts[0].device)
+        logits = torch.cat(parts)[order].view(len(rows), -1)  # (B, 1 + wrong)
         targets = [0 if self._rows[row][1] else WRONG_A_QUESTION + 1 for row in rows]
         with_none = nn.functional.pad(logits, (0, 1))
         return nn.functional.cross_entropy(with_none, torch.tensor(targets, device=logits.device))
