@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bot.desk import Desk
 from bot.turn import Action, Answer, Ask, Clarify, Confirm, Forget, Quote, Say, Understood
+from finetune.calibration import CLARIFY_EACH, CLARIFY_TOGETHER
 from memory import Context
 from retrieval import Candidate
 
@@ -134,10 +135,10 @@ def _close_intents(desk: Desk, understood: Understood) -> tuple[str, ...]:
     offered: list[str] = []
     covered = 0.0
     for intent, confidence in understood.intents[:3]:
-        if confidence >= 0.1 and desk.answers[intent].topic:
+        if confidence >= CLARIFY_EACH and desk.answers[intent].topic:
             offered.append(intent)
             covered += confidence
-    return tuple(offered) if covered >= 0.5 else ()
+    return tuple(offered) if covered >= CLARIFY_TOGETHER else ()
 
 
 def _failed_before(context: Context, times: int) -> bool:

@@ -19,7 +19,7 @@ from torch import nn
 from finetune.base import load_base
 from finetune.corpus import Corpus, make_corpus
 from finetune.data import Labels
-from finetune.lesson import IntentLesson, run_head
+from finetune.lesson import IntentLesson, outputs
 from finetune.methods import LEARNING_RATES, apply
 from finetune.network import IntentNetwork, encode
 from finetune.rehearsal import read_rehearsal
@@ -105,16 +105,15 @@ def relearn(
     started = time.monotonic()
     everything = corpus.messages
     base_vectors = encode(network.encoder, everything.tokens)
-    before = run_head(network, base_vectors, everything.earlier)
+    before, _ = outputs(network, everything.only(corpus.held))
     _widen(network, corpus, len(manifest["classes"]), bool(manifest["has_outside"]), base_vectors)
     taught, held = everything.only(corpus.kept), everything.only(corpus.held)
     lesson = IntentLesson(network, taught, held, balanced=True)
     history = train(lesson, settings, progress, checkpoint)
-    vectors = encode(network.encoder, everything.tokens)
-    after = run_head(network, vectors, everything.earlier)
+    after, _ = outputs(network, held)
     lasting = _lasting(corpus, old, len(manifest["classes"]), before, after)
     seconds = {"relearning": time.monotonic() - started}
-    return Taught(network, settings, history, after, vectors, base_vectors, seconds), lasting
+    return Taught(network, settings, history, after, base_vectors, seconds), lasting
 
 
 def plan(manifest: dict[str, Any], epochs: int | None, seed: int, tracker: str) -> Settings:
@@ -162,20 +161,20 @@ def _moved(old: nn.Linear, places: dict[int, int], width: int) -> nn.Linear:
 
 def _lasting(corpus: Corpus, old: int, old_classes: int, before: np.ndarray, after: np.ndarray) -> Lasting:
     inside = len(corpus.texts) - corpus.outside
-    held = [row for row in corpus.held if row < inside]
     classes = len(corpus.coding.classes)
 
     def accuracy(logits: np.ndarray, rows: list[int], width: int) -> float | None:
         if not rows:
             return None
-        targets = corpus.targets[rows]
+        targets = corpus.targets[[corpus.held[row] for row in rows]]
         if targets.ndim == 2:
             said = np.zeros((len(rows), targets.shape[1]), dtype=bool)
             said[:, :width] = logits[rows][:, :width] > 0
             return float((said[:, :classes] == (targets[:, :classes] > 0.5)).all(axis=1).mean())
         return float((logits[rows][:, :width].argmax(axis=1) == targets).mean())
 
-    olds, news = [row for row in held if row < old], [row for row in held if row >= old]
+    olds = [place for place, row in enumerate(corpus.held) if row < old]
+    news = [place for place, row in enumerate(corpus.held) if old <= row < inside]
     return Lasting(
         accuracy(before, olds, old_classes),
         accuracy(after, olds, classes),

@@ -43,8 +43,8 @@ def publish(
     progress(_WHAT, 0.0)
     folder.mkdir(parents=True)
     classes = len(corpus.coding.classes)
-    held = np.array([row for row in corpus.held if row < len(corpus.texts) - corpus.outside])
-    logits, targets = taught.logits[held], corpus.targets[held]
+    inside = np.array(corpus.held) < len(corpus.texts) - corpus.outside
+    logits, targets = taught.logits[inside], corpus.targets[np.array(corpus.held)[inside]]
     targets = targets[:, :classes] if corpus.coding.several else targets
     scores = in_scope_score(logits, classes)
     solved = solve(logits[:, :classes], targets, scores, classifier.max_wrong_answers, classifier.max_turned_away)

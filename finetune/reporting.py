@@ -49,7 +49,7 @@ def report_on(
         measured, outputs = _tested(corpus, solved, test, logits_of)
     elif len(held) >= _TOO_FEW:
         measured = _messages(corpus, held, taught.base_vectors)
-        outputs = _held_out(classifier, corpus, taught, held)
+        outputs = _held_out(classifier, corpus, taught)
     evidence = Evidence(
         name=str(about.get("desk", "an intent classifier")),
         training=_messages(corpus, kept, taught.base_vectors),
@@ -99,15 +99,16 @@ def _tested(
     return LabelledMessages(texts, labels, encode(Encoder(load_base()), Tokens(MAX_TOKENS)(texts))), outputs
 
 
-def _held_out(classifier: IntentClassifier, corpus: Corpus, taught: Taught, held: list[int]) -> Outputs:
+def _held_out(classifier: IntentClassifier, corpus: Corpus, taught: Taught) -> Outputs:
     """Return what was said about held-out messages, each half judged by what was solved on the other one."""
     classes, several = len(corpus.coding.classes), corpus.coding.several
-    logits, targets = taught.logits[held], corpus.targets[held]
+    inside = np.array(corpus.held) < len(corpus.texts) - corpus.outside
+    held = np.array(corpus.held)[inside].tolist()
+    logits, targets = taught.logits[inside], corpus.targets[held]
     targets = targets[:, :classes] if targets.ndim == 2 else targets
     scores = in_scope_score(logits, classes)
     known = logits[:, :classes]
     crossed = halves(known, targets, scores, classifier.max_wrong_answers, classifier.max_turned_away)
-    outside = [row for row in corpus.held if row >= len(corpus.texts) - corpus.outside]
     return Outputs(
         corpus.coding.classes,
         _labels(corpus, held),
@@ -116,5 +117,5 @@ def _held_out(classifier: IntentClassifier, corpus: Corpus, taught: Taught, held
         crossed.answer_threshold,
         crossed.in_scope_threshold,
         raw=to_probabilities(known, 1.0, several),
-        outside_scores=in_scope_score(taught.logits[outside], classes) if outside else None,
+        outside_scores=in_scope_score(taught.logits[~inside], classes) if corpus.outside else None,
     )

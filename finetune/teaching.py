@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from finetune.base import load_base
 from finetune.contrast import prefit
 from finetune.corpus import Corpus
-from finetune.lesson import IntentLesson, probe, run_head, soften
+from finetune.lesson import IntentLesson, outputs, probe, soften
 from finetune.methods import LEARNING_RATES, Method, apply
 from finetune.network import IntentNetwork, encode
 from finetune.training import History, Progress, Settings, train
@@ -27,24 +27,23 @@ _BATCH = 64
 class Taught:
     """A trained network and what is needed to solve its thresholds and to report on it.
 
-    `vectors` and `base_vectors` `(n, H)` are of all messages, by the trained encoder and by the one it started from.
+    `base_vectors` `(n, H)` are of all messages, by the encoder that was started from.
     """
 
     network: IntentNetwork
     settings: Settings
     history: History
-    logits: NDArray[np.float32]  # (n, labels) of all messages
-    vectors: NDArray[np.float32]
+    logits: NDArray[np.float32]  # (held, labels) of the messages held out
     base_vectors: NDArray[np.float32]
     seconds: Mapping[str, float]  # how long each part took
 
 
 def plan(corpus: Corpus, method: Method, memory: bool, epochs: int | None, seed: int, tracker: str) -> Settings:
-    """Return how a corpus is taught: about 1,000 steps, in 4 to 20 epochs, unless `epochs` says otherwise."""
+    """Return how a corpus is taught: in 20 epochs where messages are few, down to 5 where they are many."""
     conversations = len(corpus.messages.conversations)
     batch = max(4, round(_BATCH * conversations / len(corpus.texts)))
     if epochs is None:
-        epochs = int(np.clip(round(1000 * _BATCH / len(corpus.kept)), 4, 20))
+        epochs = min(round(4.5 + 5000 / len(corpus.kept)), 20)
     if method == "head" and not memory:
         epochs = 0  # the probe is all there is to it
     return Settings(
@@ -91,7 +90,6 @@ def teach(
     ready = time.monotonic()
     soft = None if few or taught.targets.ndim == 2 else soften(taught, vectors, corpus.width, settings.seed)
     history = train(IntentLesson(network, taught, held, soft=soft), settings, progress, checkpoint)
-    vectors = encode(network.encoder, everything.tokens)
-    logits = run_head(network, vectors, everything.earlier)
+    logits, _ = outputs(network, held)
     seconds = {"preparing": ready - started, "fine-tuning": time.monotonic() - ready}
-    return Taught(network, settings, history, logits, vectors, base_vectors, seconds)
+    return Taught(network, settings, history, logits, base_vectors, seconds)
