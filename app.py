@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,7 +114,8 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         name = f"{Path(str(error.filename))}: " if error.filename else ""
-        sys.stderr.write(f"rapport: {name}{error.strerror or error}. Check the disk space and the permissions there.\n")
+        where = "there" if name else f"of RAPPORT_HOME and of {tempfile.gettempdir()}"
+        sys.stderr.write(f"rapport: {name}{error.strerror or error}. Check the disk space and permissions {where}.\n")
         sys.exit(1)
 
 

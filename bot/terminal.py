@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -85,7 +86,7 @@ def print_table(rows: Sequence[dict[str, Any]], nothing: str) -> None:
     if not rows:
         out.print(Text(nothing))
         return
-    table = Table(*rows[0])
+    table = Table(*rows[0], box=SIMPLE_HEAD)  # without lines between columns, seven of them fit into 80 characters
     for row in rows:
         table.add_row(*(Text(str(value)) for value in row.values()))
     out.print(table)

@@ -34,7 +34,6 @@ train_cli = typer.Typer(help="Teach the desk's models.", no_args_is_help=True)
 models_cli = typer.Typer(help="See, promote, roll back and delete the desk's models.", no_args_is_help=True)
 
 _MB = 1_000_000
-_NO_COLUMN = {"kind", "report"}
 
 
 @train_cli.command("intent")
@@ -70,8 +69,10 @@ def train_intent_command(
     if as_json:
         print_json({"models": rows, "promoted": best if promote else None})
         return
-    print_table([_shown(row) for row in rows], "")
+    print_table([_compared(row) for row in rows], "")
     for row in rows:
+        if "old_after" in row:
+            print_table([_lasted(row, age) for age in ("old", "new")], "")
         print_line(f"The report on {row['name']}: {row['report']}")
     print_line(f"{best} is promoted." if promote else f"Nothing is promoted. To do so: rapport models promote {best}")
 
@@ -218,17 +219,39 @@ def _listed(version: Version, promoted: bool, present: str) -> dict[str, Any]:
 
 
 def _size(folder: Path, pattern: str) -> float:
-    return round(sum(path.stat().st_size for path in folder.glob(pattern)) / _MB, 1)
+    return round(sum(path.stat().st_size for path in folder.glob(pattern)) / _MB, 3)
+
+
+def _compared(row: dict[str, Any]) -> dict[str, str]:
+    """Return a row of the comparison for people; the accuracy is on the desk's test file where it has one."""
+    return {
+        "model": row["name"],
+        "method": row["method"],
+        "parameters": f"{row['parameters']:,}",
+        "minutes": f"{row['minutes']:.1f}",
+        "accuracy": _share(row["held_out_accuracy"] if row["accuracy"] is None else row["accuracy"]),
+        "on disk": f"{row['learnt_mb']:.1f} MB",
+        "served": f"{row['served_mb']:.1f} MB",
+    }
+
+
+def _lasted(row: dict[str, Any], age: str) -> dict[str, str]:
+    """Return how well a model that went on from another does on messages that were old or new to it."""
+    before, after = (_share(row[f"{age}_{when}"]) for when in ("before", "after"))
+    return {"messages": age, "accuracy before": before, "accuracy after": after}
 
 
 def _shown(row: dict[str, Any]) -> dict[str, str]:
-    """Return a row as a person reads it in a table."""
-    return {name.replace("_", " "): _words(value) for name, value in row.items() if name not in _NO_COLUMN}
+    """Return a row of the list for people."""
+    return {
+        "model": row["name"],
+        "promoted": "yes" if row["promoted"] else "",
+        "trained": "damaged" if row["damaged"] else str(row["trained_at"])[:16].replace("T", " "),
+        "method": row["method"] or "",
+        "accuracy": _share(row["held_out_accuracy"]),
+        "on this desk": "yes" if row["for_this_desk"] else "edited since",
+    }
 
 
-def _words(value: Any) -> str:
-    if value is None or value is False:
-        return ""
-    if value is True:
-        return "yes"
-    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"

@@ -139,7 +139,10 @@ class Versions:
             number = max(taken) + 1
             self._change(kind, last_number=number)
             name = f"{kind}-{number:04d}"
-            save(self.folder / name)
+            try:
+                save(self.folder / name)
+            except shutil.Error as error:  # a list of files that could not be copied, each with its reason
+                raise OSError(f"{name} cannot be saved: {error.args[0][0][2]}") from error
         return self.get(name)
 
     def promote(self, name: str, fingerprint: str) -> None:

@@ -37,18 +37,24 @@ Versions(Path(sys.argv[1]), "shop").add("intent", save)
 """
 # Runs in a process of its own, whose files may not be longer than so many bytes: as good as a full disk.
 SAVE_ON_A_FULL_DISK = """
-import resource, sys
+import resource, shutil, sys
 from pathlib import Path
 from bot.versions import Versions
+from retrieval.model_folder import new_folder
 from tests.bot.test_versions import tiny
 
+def copy(folder):
+    with new_folder(folder) as draft:
+        shutil.copytree(sys.argv[2], draft, dirs_exist_ok=True)
+
 versions = Versions(Path(sys.argv[1]), "shop")
-for most_bytes in map(int, sys.argv[2:]):
+for most_bytes in (0, 100, 50_000):
     resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, resource.RLIM_INFINITY))
-    try:
-        versions.add("intent", tiny(size=100_000))
-    except OSError as error:
-        print(error.strerror)
+    for save in (tiny(size=100_000), copy):
+        try:
+            versions.add("intent", save)
+        except OSError as error:
+            print(error)
 """
 ADD_TEN = """
 import sys
@@ -256,9 +262,14 @@ def test_a_killed_save_leaves_nothing_to_be_seen(versions: Versions, tmp_path: P
 
 def test_a_full_disk_leaves_everything_as_it_was(versions: Versions, tmp_path: Path) -> None:
     promoted = versions.history("intent")
+    tiny(size=100_000)(tmp_path / "model")
 
-    # Not even the number can be written; the number can, but not the model.
-    assert run(SAVE_ON_A_FULL_DISK, tmp_path, 0, 100, 50_000) == "\n".join(["File too large"] * 3)
+    # First not even the number can be written, at last the number can be, but not the model.
+    said = run(SAVE_ON_A_FULL_DISK, tmp_path, tmp_path / "model").splitlines()
+
+    assert len(said) == 6
+    assert all("File too large" in line for line in said)
+    assert said[-1].startswith("intent-0005 cannot be saved")
     assert names(versions) == ["intent-0001", "intent-0002", "intent-0003"]
     assert versions.history("intent") == promoted
     assert [path.name for path in versions.folder.iterdir() if path.name.startswith(".")] == [".lock"]
