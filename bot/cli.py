@@ -19,6 +19,7 @@ from bot.desk_reader import check_desk, read_desk
 from bot.models import load
 from bot.problems import RapportError
 from bot.settings import Settings, read_settings
+from bot.suggest_cli import suggest
 from bot.terminal import DeskOption, HomeOption, JsonOption, err, out, prepared, print_json, print_line, print_table
 from bot.train_cli import evaluate, models_cli, train_cli
 from memory import ConversationMemory, Store, StoreError
@@ -38,6 +39,7 @@ cli.add_typer(train_cli, name="train")
 cli.add_typer(models_cli, name="models")
 cli.add_typer(memory_cli, name="memory")
 cli.command()(evaluate)
+cli.command()(suggest)
 
 
 @cli.command()
