@@ -80,7 +80,8 @@ class IntentLesson:
         self._single = taught.targets.ndim == 1
         self._taught, self._held = taught, held
         self._prior = _log_shares(taught.targets, model.head.linear.out_features) if balanced else None
-        self.lengths = [sum(len(taught.tokens[row]) for row in rows) for rows in taught.conversations]
+        self.lengths = [max(len(taught.tokens[row]) for row in rows) for rows in taught.conversations]
+        self.sizes = [len(rows) for rows in taught.conversations]
 
     def loss(self, model: nn.Module, rows: Sequence[int]) -> Tensor:
         """Return the loss of conversations: cross-entropy, or binary cross-entropy where a message may want several."""

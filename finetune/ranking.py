@@ -85,6 +85,7 @@ class AnswerLesson:
         ]
         lengths = [one.shape[-1] for one in tokenize([("", answer) for answer in pairs.answers])]
         self.lengths = [max(lengths[answer] for answer in [*right, *wrong]) for _, right, wrong in self._rows]
+        self.sizes = [1] * len(self._rows)
 
     def loss(self, model: nn.Module, rows: Sequence[int]) -> Tensor:
         """Return the cross-entropy of a softmax over one right answer, hard negatives, and "none" as a logit of 0.

@@ -20,7 +20,6 @@ from finetune.network import IntentNetwork, encode
 from finetune.training import History, Progress, Settings, train
 
 _FEW = 12  # examples a label up to which the encoder is first taught which messages belong together
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,6 @@ class Taught:
 
 def plan(corpus: Corpus, method: Method, memory: bool, epochs: int | None, seed: int, tracker: str) -> Settings:
     """Return how a corpus is taught: in 20 epochs where messages are few, down to 5 where they are many."""
-    conversations = len(corpus.messages.conversations)
-    batch = max(4, round(_BATCH * conversations / len(corpus.texts)))
     if epochs is None:
         epochs = min(round(4.5 + 5000 / len(corpus.kept)), 20)
     if method == "head" and not memory:
@@ -49,7 +46,6 @@ def plan(corpus: Corpus, method: Method, memory: bool, epochs: int | None, seed:
     return Settings(
         epochs=epochs,
         learning_rate=LEARNING_RATES[method],
-        batch_size=batch,
         patience=max(3, epochs // 3),
         seed=seed,
         tracker=tracker,
@@ -76,7 +72,7 @@ def teach(
     torch.manual_seed(settings.seed)
     everything = corpus.messages
     taught, held = everything.only(corpus.kept), everything.only(corpus.held)
-    steps = settings.epochs * -(-len(taught.conversations) // settings.batch_size)
+    steps = settings.epochs * -(-len(taught.tokens) // settings.batch_size)
     network = IntentNetwork(apply(load_base(), method, steps), corpus.width, memory)
     progress("Reading messages", 0.0)
     base_vectors = encode(network.encoder, everything.tokens)

@@ -50,7 +50,12 @@ class Lesson(Protocol):
 
     @property
     def lengths(self) -> Sequence[int]:
-        """How much work each row is, so that like rows share a batch."""
+        """How many tokens the longest text of each row has, so that like rows share a batch."""
+        ...
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """How many texts each row has, so that batches are of like size."""
         ...
 
     def loss(self, model: nn.Module, rows: Sequence[int]) -> Tensor:
@@ -140,8 +145,8 @@ class _Run:
         self.model, self.optimizer = accelerator.prepare(lesson.model, torch.optim.AdamW(self._groups()))
         self.averages = [one.detach().clone() for one in self.learning]
         self.best = [one.detach().clone() for one in self.learning]
-        batches = len(self._batches(0))
-        self.steps_an_epoch = batches // accelerator.num_processes or 1
+        fewest = min(len(self._batches(epoch)) for epoch in range(settings.epochs))
+        self.steps_an_epoch = fewest // accelerator.num_processes or 1
         self.steps_done = 0
 
     def _groups(self) -> list[dict[str, Any]]:
@@ -166,9 +171,20 @@ class _Run:
         order = rng.sample(range(len(lengths)), len(lengths))
         batches = []
         for start in range(0, len(order), size * 20):
-            stretch = sorted(order[start : start + size * 20], key=lengths.__getitem__)
-            batches += [stretch[place : place + size] for place in range(0, len(stretch), size)]
+            batches += self._cut(sorted(order[start : start + size * 20], key=lengths.__getitem__))
         rng.shuffle(batches)
+        return batches
+
+    def _cut(self, rows: Sequence[int]) -> list[list[int]]:
+        """Return rows in batches of at most `batch_size` texts, or of one row that has more."""
+        batches: list[list[int]] = [[]]
+        texts = 0
+        for row in rows:
+            if batches[-1] and texts + self.lesson.sizes[row] > self.settings.batch_size:
+                batches.append([])
+                texts = 0
+            batches[-1].append(row)
+            texts += self.lesson.sizes[row]
         return batches
 
     def epoch(self, epoch: int, progress: Callable[[float], None]) -> float:
