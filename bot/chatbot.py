@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mappin
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -207,9 +208,8 @@ class Chatbot(Runnable[ChatInput, Reply]):
         vector = hearing.result()[0]
         understood = understand(self.desk, models.classifier, text, context, vector, earlier)
         watch.lap("understand")
-        candidates = models.knowledge.search(text, query)
-        watch.lap("search")
-        action = decide(self.desk, models.thresholds, understood, context, candidates)
+        find = partial(models.find, text, query)
+        action, candidates = decide(self.desk, models.thresholds, understood, context, find)
         if isinstance(action, Forget) and action.confirmed:
             forget_customer(self.memory, customer_id)
             context = Context(session_id, customer_id, context.now)

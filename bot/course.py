@@ -19,6 +19,7 @@ from bot.models import INTENT, Progress, check_fit, encoder_folder, fingerprint,
 from bot.problems import RapportError
 from bot.versions import Version, Versions
 from finetune import IntentClassifier
+from finetune.logs import LogError, read_log
 from retrieval import Encoder, Knowledge
 
 if TYPE_CHECKING:
@@ -31,13 +32,16 @@ _FALLBACK_PASSAGE_SIMILARITY = 0.5  # for a desk without out-of-scope messages t
 class Course:
     """How an intent classifier is taught: anew by a method, or, with `start`, from that version on.
 
-    Without `epochs` the number of messages decides.
+    Without `epochs` the number of messages decides. `log` is the file of a log whose labelled messages are learnt too,
+    each with what came before it; `tracker` is empty, `tensorboard` or `wandb`.
     """
 
     method: Method = "full"
     epochs: int | None = None
     seed: int = 0
     start: str = ""
+    log: str = ""
+    tracker: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,11 @@ def _teach(desk: Desk, course: Course, progress: Progress, about: dict[str, Any]
         method=course.method,
         epochs=course.epochs,
         seed=course.seed,
+        tracker=course.tracker,
         max_wrong_answers=policy.max_wrong_answers,
         max_turned_away=policy.max_turned_away,
     )
-    logged = [(text, intent, name) for name, said in enumerate(desk.conversations) for text, intent in said]
+    logged = _logged(desk, Path(course.log)) if course.log else []
     alone = [(text, intent, None) for text, intent in desk.messages]
     texts, intents, conversations = zip(*alone, *logged, strict=True)
     return classifier.fit(
@@ -109,6 +114,26 @@ def _teach(desk: Desk, course: Course, progress: Progress, about: dict[str, Any]
     )
 
 
+def _logged(desk: Desk, log: Path) -> list[tuple[str, str, str]]:
+    """Return the labelled messages of a log, each with its intent and its conversation.
+
+    Raises:
+        LogError: the log is wrong, or has no labelled message.
+        RapportError: a label is no intent of the desk.
+    """
+    said = [
+        (message.text, message.intent, conversation.conversation_id)
+        for conversation in read_log(log)
+        for message in conversation.messages
+        if message.role == "customer" and message.intent
+    ]
+    if not said:
+        raise LogError(f"{log} has no customer message with an intent. Leave out --log, or label some first")
+    if unknown := sorted({intent for _, intent, _ in said} - set(desk.answers)):
+        raise RapportError(f"{log} has intents without an answer in answers.yaml: {', '.join(unknown[:5])}.")
+    return said
+
+
 def _extend(
     desk: Desk, start: Version, course: Course, progress: Progress, about: dict[str, Any], checkpoint: Path
 ) -> IntentClassifier:
@@ -119,7 +144,7 @@ def _extend(
     classifier = IntentClassifier.load(start.folder)
     policy = desk.settings.policy
     classifier.max_wrong_answers, classifier.max_turned_away = policy.max_wrong_answers, policy.max_turned_away
-    classifier.epochs, classifier.seed = course.epochs, course.seed
+    classifier.epochs, classifier.seed, classifier.tracker = course.epochs, course.seed, course.tracker
     known = read_rehearsal(start.folder)
     texts, intents = zip(*desk.messages, strict=True)
     new = known.unseen(texts, intents)

@@ -31,8 +31,7 @@ class Desk:
     """Everything a bot needs to know about one support team.
 
     `messages` pairs labelled texts with their intents; `test_messages`, `out_of_scope` and `test_out_of_scope` may be
-    empty. `conversations` holds the labelled customer messages of each logged conversation, in order. `replies` holds
-    the bot's own sentences by name, `answers` the approved answers by intent.
+    empty. `replies` holds the bot's own sentences by name, `answers` the approved answers by intent.
     """
 
     folder: Path
@@ -46,7 +45,6 @@ class Desk:
     out_of_scope: tuple[str, ...]
     test_messages: tuple[tuple[str, str], ...]
     test_out_of_scope: tuple[str, ...]
-    conversations: tuple[tuple[tuple[str, str], ...], ...] = ()
 
     @property
     def name(self) -> str:

@@ -17,7 +17,6 @@ from pydantic import BaseModel, ValidationError
 from bot.desk import DESKS, Desk, load_tool_factory, placeholders
 from bot.desk_files import Answer, DeskFile, FactFile
 from bot.problems import DeskError, Problem
-from finetune.logs import LogError, read_log
 from memory import FactSpec
 from retrieval.knowledge import Passage, split_article
 
@@ -82,7 +81,6 @@ class _Reader:
         messages = self._messages("intents.csv", required=True)
         test_messages = self._messages("test.csv", required=False)
         out_of_scope, test_out_of_scope = self._texts("out_of_scope.csv"), self._texts("test_out_of_scope.csv")
-        conversations = self._conversations()
         articles, passages = self._articles()
         replies = self._replies(settings)
         self._check_starters(settings)
@@ -102,7 +100,6 @@ class _Reader:
             out_of_scope=out_of_scope,
             test_messages=tuple((text, intent) for _, text, intent in test_messages),
             test_out_of_scope=test_out_of_scope,
-            conversations=conversations,
         )
 
     def _add(self, file: str, place: str, what: str, remedy: str) -> None:
@@ -267,24 +264,6 @@ class _Reader:
 
     def _texts(self, name: str) -> tuple[str, ...]:
         return tuple(row["text"] for _, row in self._rows(name, ("text",), required=False))
-
-    def _conversations(self) -> tuple[tuple[tuple[str, str], ...], ...]:
-        """Return the labelled customer messages of the desk's log, conversation by conversation."""
-        name = "conversations.jsonl"
-        if not (self.folder / name).is_file():
-            return ()
-        found = []
-        try:
-            for conversation in read_log(self.folder / name):
-                said = [one for one in conversation.messages if one.role == "customer" and one.intent]
-                found.append(tuple((one.text, str(one.intent)) for one in said))
-        except LogError as error:
-            self._add(name, "", str(error), "Correct these lines, or remove the file")
-            return ()
-        unknown = {intent for said in found for _, intent in said if self._lacks("answers.yaml", intent)}
-        for intent in sorted(unknown):
-            self._add(name, "", f"the intent {intent!r} has no answer", "Add it to answers.yaml or correct its name")
-        return tuple(said for said in found if said)
 
     def _articles(self) -> tuple[dict[str, str], list[Passage]]:
         articles, passages = {}, []

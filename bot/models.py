@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bot.desk import Desk
 from bot.heard import Heard
 from bot.policy import Thresholds
 from bot.problems import RapportError
 from bot.versions import Promotion, Version, Versions
-from finetune import IntentClassifier
-from retrieval import Encoder, Knowledge
+from finetune import AnswerClassifier, IntentClassifier
+from retrieval import Candidate, Encoder, Knowledge
 from retrieval.encoder import BASE_SHA256
+from retrieval.knowledge import rerank
 from retrieval.model_folder import MANIFEST, ModelError
 
 # Raised whenever training or export changes in a way that makes older models stale.
 RECIPE = 2
-INTENT = "intent"
+INTENT, ANSWER = "intent", "answer"
 
 Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
 class Models:
-    """What serving loads: the encoder, the intent classifier, the help centre's index, and what counts as sure.
+    """What serving loads: the encoder, the classifiers, the help centre's index, and what counts as sure.
 
-    `version` names the intent classifier, as `intent-0003`; `stamp` is that of the promotions it was chosen by, `heard`
-    holds what the classifier makes of a conversation's turns.
+    `version` names the intent classifier, as `intent-0003`, `answer_version` the answer classifier, empty where there
+    is none; `stamp` is that of the promotions they were chosen by. `heard` holds what the intent classifier makes of a
+    conversation's turns.
     """
 
     encoder: Encoder
@@ -41,6 +46,13 @@ class Models:
     version: str
     stamp: tuple[int, int]
     heard: Heard
+    answers: AnswerClassifier | None = None
+    answer_version: str = ""
+
+    def find(self, text: str, vector: NDArray[np.float32]) -> Sequence[Candidate]:
+        """Return the passages for a message and its unit vector `(384,)`, best first."""
+        candidates = self.knowledge.search(text, vector)
+        return candidates if self.answers is None else rerank(text, candidates, self.answers)
 
 
 def encoder_folder(home: Path) -> Path:
@@ -51,8 +63,7 @@ def encoder_folder(home: Path) -> Path:
 def fingerprint(desk: Desk) -> str:
     """Return 12 hex digits that change with whatever an intent classifier of the desk is made from."""
     policy = desk.settings.policy
-    said = desk.messages, desk.conversations, desk.out_of_scope
-    taught = [*said, policy.max_wrong_answers, policy.max_turned_away, BASE_SHA256, RECIPE]
+    taught = [desk.messages, desk.out_of_scope, policy.max_wrong_answers, policy.max_turned_away, BASE_SHA256, RECIPE]
     return hashlib.sha256(json.dumps(taught).encode()).hexdigest()[:12]
 
 
@@ -120,7 +131,8 @@ def load(desk: Desk, home: Path) -> Models:
         encoder = Encoder(encoder_folder(home))
         classifier, thresholds = loading.result()
     knowledge = knowledge_of(desk, home, encoder)
-    return Models(encoder, classifier, knowledge, thresholds, version.name, stamp, Heard(classifier))
+    models = Models(encoder, classifier, knowledge, thresholds, version.name, stamp, Heard(classifier))
+    return _with_answers(models, Versions(home, desk.name))
 
 
 def load_promoted(models: Models, desk: Desk, home: Path) -> Models:
@@ -132,13 +144,13 @@ def load_promoted(models: Models, desk: Desk, home: Path) -> Models:
     """
     versions = Versions(home, desk.name)
     promoted = versions.history(INTENT)
-    if not promoted or promoted[-1].name == models.version:
-        return models
-    version = versions.get(promoted[-1].name)
-    classifier, thresholds = _load_intent(desk, version)
-    return replace(
-        models, classifier=classifier, thresholds=thresholds, version=version.name, heard=Heard(classifier)
-    )
+    if promoted and promoted[-1].name != models.version:
+        version = versions.get(promoted[-1].name)
+        classifier, thresholds = _load_intent(desk, version)
+        thresholds = replace(thresholds, fit=models.thresholds.fit)
+        heard = Heard(classifier)
+        models = replace(models, classifier=classifier, thresholds=thresholds, version=version.name, heard=heard)
+    return _with_answers(models, versions)
 
 
 def check_fit(desk: Desk, version: Version) -> None:
@@ -172,6 +184,17 @@ def _load_intent(desk: Desk, version: Version) -> tuple[IntentClassifier, Thresh
         raise ModelError(
             f"{version.folder / MANIFEST} is damaged ({error!r}). Delete {version.folder} and train again."
         ) from None
+
+
+def _with_answers(models: Models, versions: Versions) -> Models:
+    """Return the models with the promoted answer classifier, where one is promoted that they do not have yet."""
+    promoted = versions.history(ANSWER)
+    if not promoted or promoted[-1].name == models.answer_version:
+        return models
+    version = versions.get(promoted[-1].name)
+    answers = AnswerClassifier.load(version.folder)
+    thresholds = replace(models.thresholds, fit=answers.threshold)
+    return replace(models, answers=answers, thresholds=thresholds, answer_version=version.name)
 
 
 def prepare_encoder(home: Path, progress: Progress) -> None:

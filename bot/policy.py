@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.desk import Desk
@@ -16,28 +16,38 @@ from retrieval import Candidate
 class Thresholds:
     """Solved on held-out messages when the desk's models were made.
 
-    `answer` is the confidence from which an intent is answered, `passage` the cosine similarity from which a help page
-    is quoted.
+    `answer` is the confidence from which an intent is answered. A help page is quoted from `fit` on, the probability
+    that it answers the message, where an answer classifier gives one; else from the cosine similarity `passage` on.
     """
 
     answer: float
     passage: float
+    fit: float = 1.0
 
 
 def decide(
-    desk: Desk, thresholds: Thresholds, understood: Understood, context: Context, candidates: Sequence[Candidate]
-) -> Action:
-    """Return what to do about a message.
+    desk: Desk,
+    thresholds: Thresholds,
+    understood: Understood,
+    context: Context,
+    find: Callable[[], Sequence[Candidate]],
+) -> tuple[Action, Sequence[Candidate]]:
+    """Return what to do about a message, and the help pages that were looked at.
 
     In order: what the bot has just asked for; a confident intent; a help page that fits; a choice between close
-    intents; and at last the admission that it was not understood, which after a few times becomes a handoff.
+    intents; and at last the admission that it was not understood, which after a few times becomes a handoff. `find`
+    looks for help pages; it is called only where they may matter.
     """
-    return (
+    action = (
         _settle_pending(desk, understood, context)
         or _confident(desk, thresholds, understood, context)
         or _bare_facts(desk, understood, context)
-        or _next_best(desk, thresholds, understood, context, candidates)
+        or _close(desk, understood)
     )
+    if action is not None:
+        return action, ()
+    candidates = find()
+    return _next_best(desk, thresholds, understood, context, candidates), candidates
 
 
 def act(desk: Desk, intent: str, context: Context, facts: Mapping[str, str]) -> Action:
@@ -104,6 +114,11 @@ def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action 
     return Say("fact_noted", facts=understood.facts)
 
 
+def _close(desk: Desk, understood: Understood) -> Action | None:
+    close = _close_intents(desk, understood) if understood.in_scope else ()
+    return Clarify(close) if close else None
+
+
 def _next_best(
     desk: Desk,
     thresholds: Thresholds,
@@ -111,14 +126,8 @@ def _next_best(
     context: Context,
     candidates: Sequence[Candidate],
 ) -> Action:
-    best = max(range(len(candidates)), key=lambda place: candidates[place].similarity, default=None)
-    fits = best is not None and candidates[best].similarity >= thresholds.passage
-    if understood.in_scope:
-        close = _close_intents(desk, understood)
-        if close:
-            return Clarify(close)
-    if fits and best is not None:
-        return Quote(best)
+    if (fitting := _fitting(thresholds, candidates)) is not None:
+        return Quote(fitting)
     if context.handed_over:
         return Say("noted")
     if not understood.in_scope:
@@ -128,6 +137,18 @@ def _next_best(
     if _failed_before(context, desk.settings.policy.hand_over_after - 1):
         return Say("handed_over_after_failures", failure=True, hand_off=True)
     return Say("not_understood", failure=True)
+
+
+def _fitting(thresholds: Thresholds, candidates: Sequence[Candidate]) -> int | None:
+    """Return the place of the candidate that fits best, None where it does not fit well enough."""
+    if not candidates:
+        return None
+    if candidates[0].fit is not None:
+        fits, enough = [candidate.fit or 0.0 for candidate in candidates], thresholds.fit
+    else:
+        fits, enough = [candidate.similarity for candidate in candidates], thresholds.passage
+    best = max(range(len(fits)), key=fits.__getitem__)
+    return best if fits[best] >= enough else None
 
 
 def _close_intents(desk: Desk, understood: Understood) -> tuple[str, ...]:

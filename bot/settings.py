@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -26,6 +27,8 @@ class Settings(BaseSettings):
     chat_base_url: str = Field("", description="The address of an OpenAI-compatible server.")
     chat_api_key: SecretStr = Field(SecretStr(""), description="The chat model's key.")
     chat_timeout_s: float = Field(20, gt=0, description="Seconds after which the bot answers without the chat model.")
+
+    tracker: Literal["", "tensorboard", "wandb"] = Field("", description="Where trainings may be watched.")
 
     @field_validator("home", "desk")
     @classmethod

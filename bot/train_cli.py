@@ -50,6 +50,9 @@ def train_intent_command(
     start: Annotated[
         str, typer.Option("--from", help="Go on from this version: only messages that are new to it are learnt.")
     ] = "",
+    log: Annotated[
+        Path | None, typer.Option(help="A log with labelled messages: what they mean after what came before them.")
+    ] = None,
     promote: Annotated[bool, typer.Option(help="Put the best one into service.")] = True,
     desk: DeskOption = None,
     home: HomeOption = None,
@@ -58,9 +61,14 @@ def train_intent_command(
     """Teach a new version of the intent classifier on the desk's messages, and say how good it is."""
     if start and method:
         raise RapportError(f"With --from, the method is that of {start}. Leave out --method.")
+    if start and log:
+        raise RapportError("A log is learnt in a whole training. Leave out --from or --log.")
     settings = read_settings(desk=desk, home=home)
     read = read_desk(settings.desk)
-    courses = [Course(one, epochs, seed, start) for one in _methods(method)]
+    if log is not None and not log.is_file():
+        raise RapportError(f"There is no log {log}. Check the name.")
+    how = {"start": start, "log": str(log or ""), "tracker": settings.tracker}
+    courses = [Course(one, epochs, seed, **how) for one in _methods(method)]
     trained = [_train(read, settings.home, one, f"{one.method}: " if len(courses) > 1 else "") for one in courses]
     best = max(trained, key=lambda one: float(one.classifier.manifest["held_out_accuracy"])).version.name
     if promote:
