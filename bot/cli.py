@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from bot.answer_cli import train_answer_command
 from bot.desk import DESKS
 from bot.desk_reader import check_desk, read_desk
 from bot.models import load
@@ -40,6 +41,7 @@ cli.add_typer(models_cli, name="models")
 cli.add_typer(memory_cli, name="memory")
 cli.command()(evaluate)
 cli.command()(suggest)
+train_cli.command("answer")(train_answer_command)
 
 
 @cli.command()

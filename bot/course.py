@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,7 +75,7 @@ def train_intent(
         "trained_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "passage_threshold": _passage_threshold(desk, knowledge_of(desk, home, encoder), encoder),
     }
-    checkpoint = _checkpoint(versions, fingerprint(desk), course)
+    checkpoint = checkpoint_of(versions, INTENT, fingerprint(desk), course)
     started = time.monotonic()
     how = (course, progress, about, checkpoint)
     try:
@@ -170,14 +169,17 @@ def _test(desk: Desk) -> tuple[Sequence[str], Sequence[str], Sequence[str]] | No
     return texts, intents, desk.test_out_of_scope
 
 
-def _checkpoint(versions: Versions, desk_fingerprint: str, course: Course) -> Path:
-    """Return where the state of this training is kept; those of a desk that has been edited since are removed."""
+def checkpoint_of(versions: Versions, kind: str, desk_fingerprint: str, how: object) -> Path:
+    """Return where the state of a training is kept; those of a desk that has been edited since are removed.
+
+    `how` stands for everything beside the desk that the training depends on.
+    """
     folder = versions.folder / ".training"
     for path in folder.glob("*.*"):
         if not path.name.startswith(desk_fingerprint):
             path.unlink(missing_ok=True)
-    settings = hashlib.sha256(json.dumps(vars(course), sort_keys=True).encode()).hexdigest()[:12]
-    return folder / f"{desk_fingerprint}-{settings}.safetensors"
+    settings = hashlib.sha256(repr(how).encode()).hexdigest()[:12]
+    return folder / f"{desk_fingerprint}-{kind}-{settings}.safetensors"
 
 
 def _passage_threshold(desk: Desk, knowledge: Knowledge, encoder: Encoder) -> float:

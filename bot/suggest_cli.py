@@ -71,9 +71,8 @@ def _suggest(settings: Settings, file: Path, sheet: Path, limit: int, everything
 
 
 def _known(desk: Desk) -> Known:
-    logged = (message for conversation in desk.conversations for message in conversation)
     return Known(
-        messages=(*desk.messages, *logged),
+        messages=desk.messages,
         out_of_scope=desk.out_of_scope,
         tested=(*(text for text, _ in desk.test_messages), *desk.test_out_of_scope),
     )
