@@ -162,7 +162,7 @@ def doctor(desk: DeskOption = None, home: HomeOption = None) -> None:
     sound = True
     checks: dict[str, Callable[[], str | None]] = {
         "desk": lambda: read_desk(settings.desk).name,
-        "models": lambda: load(read_desk(settings.desk), settings.home).version,
+        "models": lambda: load(read_desk(settings.desk), settings.home).names,
         "database": lambda: Store(settings.database).close(),
     }
     for name, check in checks.items():

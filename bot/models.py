@@ -49,6 +49,11 @@ class Models:
     answers: AnswerClassifier | None = None
     answer_version: str = ""
 
+    @property
+    def names(self) -> str:
+        """The versions that serve, as a person reads them."""
+        return ", ".join(name for name in (self.version, self.answer_version) if name)
+
     def find(self, text: str, vector: NDArray[np.float32]) -> Sequence[Candidate]:
         """Return the passages for a message and its unit vector `(384,)`, best first."""
         candidates = self.knowledge.search(text, vector)

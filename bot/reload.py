@@ -48,8 +48,8 @@ class Watch:
         try:
             self._models = load_promoted(old, self._desk, self._home)
         except Exception as error:  # noqa: BLE001 - tokenizers and ONNX Runtime raise bare ones; whatever it is, serving goes on
-            _LOG.warning("The promoted model cannot be used; %s goes on serving. %s", old.version, error)
+            _LOG.warning("The promoted model cannot be used; %s goes on serving. %s", old.names, error)
             return
         if self._models is not old:
             self._hand_over(self._models)
-            _LOG.info("%s serves now, after %s.", self._models.version, old.version)
+            _LOG.info("Serving %s now, after %s.", self._models.names, old.names)

@@ -80,10 +80,10 @@ def test_a_promoted_version_serves_from_the_next_turn_on(
 ) -> None:
     before = bot.respond(QUESTION, "s1", "nora")
     versions.promote("intent-0002", fingerprint(desk))
-    announced.wait("intent-0002 serves now")
+    announced.wait("Serving intent-0002 now")
     after = bot.respond(QUESTION, "s1", "nora")
     versions.rollback("intent", fingerprint(desk))
-    announced.wait("intent-0001 serves now")
+    announced.wait("Serving intent-0001 now")
     bot.respond(QUESTION, "s1", "nora")
 
     assert (before.intent, after.intent) == ("delivery_time", "delivery_time")
@@ -97,7 +97,7 @@ def test_a_turn_under_way_keeps_the_model_it_began_with(
     def promote_meanwhile() -> object:
         bot.clock = clock
         versions.promote("intent-0002", fingerprint(desk))
-        announced.wait("intent-0002 serves now")
+        announced.wait("Serving intent-0002 now")
         return clock()
 
     bot.clock = promote_meanwhile  # type: ignore[assignment]  # the clock is read after the turn's models
@@ -131,7 +131,7 @@ def test_a_version_that_has_vanished_leaves_the_old_one_serving(
     shutil.rmtree(folder)
     announced.wait("intent-0001 goes on serving")
     versions.promote(add_version(), fingerprint(desk))
-    announced.wait("intent-0003 serves now, after intent-0001")
+    announced.wait("Serving intent-0003 now, after intent-0001")
 
     assert bot.models.version == "intent-0003"
 
