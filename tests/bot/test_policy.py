@@ -1,0 +1,73 @@
+"""Help pages are looked for only where they may matter, and quoted only where they fit well enough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+
+import pytest
+
+from bot.desk import Desk
+from bot.policy import Thresholds, decide
+from bot.turn import Answer, Clarify, Quote, Say, Understood
+from memory import Context
+from retrieval import Candidate
+
+NOW = datetime(2026, 11, 24, 10, 0, tzinfo=timezone.utc)
+CONTEXT = Context("s", "c", NOW)
+THRESHOLDS = Thresholds(answer=0.8, passage=0.6, fit=0.7)
+UNSURE = Understood((("order_status", 0.3), ("greeting", 0.1)), in_scope=True)
+
+
+def never() -> Sequence[Candidate]:
+    raise AssertionError("help pages were looked for")
+
+
+def found(desk: Desk, *fits: tuple[float, float | None]) -> list[Candidate]:
+    """Return candidates of given similarities and fits."""
+    return [Candidate(desk.passages[place], similarity, fit=fit) for place, (similarity, fit) in enumerate(fits)]
+
+
+def test_a_sure_intent_is_answered_without_looking_at_help_pages(desk: Desk) -> None:
+    action, candidates = decide(desk, THRESHOLDS, Understood((("thanks", 0.95),), True), CONTEXT, never)
+
+    assert action == Answer("thanks", {})
+    assert candidates == ()
+
+
+def test_close_intents_are_offered_without_looking_at_help_pages(desk: Desk) -> None:
+    close = Understood((("return_item", 0.5), ("refund_status", 0.4)), True)
+
+    action, _ = decide(desk, THRESHOLDS, close, CONTEXT, never)
+
+    assert action == Clarify(("return_item", "refund_status"))
+
+
+@pytest.mark.parametrize(
+    ("fits", "quoted"),
+    [
+        ([(0.7, None), (0.5, None)], 0),  # similar enough
+        ([(0.5, None), (0.65, None)], 1),
+        ([(0.59, None)], None),
+        ([(0.95, 0.6), (0.1, 0.65)], None),  # similar, but the answer classifier doubts it
+        ([(0.2, 0.65), (0.1, 0.75)], 1),  # hardly similar, but it fits
+        ([], None),
+    ],
+)
+def test_a_page_is_quoted_where_it_fits_well_enough(
+    desk: Desk, fits: list[tuple[float, float | None]], quoted: int | None
+) -> None:
+    candidates = found(desk, *fits)
+
+    action, seen = decide(desk, THRESHOLDS, UNSURE, CONTEXT, lambda: candidates)
+
+    assert action == (Say("not_understood", failure=True) if quoted is None else Quote(quoted))
+    assert seen == candidates
+
+
+def test_what_is_out_of_scope_and_fits_no_page_is_declined(desk: Desk) -> None:
+    outside = Understood((("order_status", 0.9),), in_scope=False)
+
+    action, _ = decide(desk, THRESHOLDS, outside, CONTEXT, lambda: found(desk, (0.3, 0.1)))
+
+    assert action == Say("out_of_scope")
