@@ -1,7 +1,7 @@
 """How well answers are found, by retrieval alone and re-ranked by the answer classifier, on data in StackFAQ's form.
 
     python -m benchmarks.answers --data ../shared/data/stackfaq --json benchmarks/results/answers.json --seeds 0,1,2
-    python -m benchmarks.answers --quick --data ../shared/data/stackfaq --json /tmp/answers.json    a tenth of it
+    python -m benchmarks.answers --queries 1 --data ../shared/data/stackfaq --json /tmp/answers.json    a tenth of it
 
 The folder holds `faqs.jsonl` (faq_id, thread, question, answer) and `queries.jsonl` (query, thread, gold_faq_ids). Two
 fifths of the threads are measured on, always the same ones; the classifier learns from the others alone, and a seed
@@ -30,7 +30,7 @@ from retrieval.knowledge import Candidate, rerank
 
 DEPTH = 20  # candidates that are re-ranked
 TEST_SHARE = 2 / 5
-SETTINGS = ("entries", "answers")  # candidates are question and answer together, or the answer alone
+SETTINGS = ("answers", "entries")  # candidates are answers alone, or question and answer together
 
 Ranking = list[str]  # ids of passages, best first
 Figures = dict[str, dict[str, float]]
@@ -177,17 +177,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder of the data")
     parser.add_argument("--json", type=Path, required=True, help="where the results go")
     parser.add_argument("--seeds", default="0", help="as 0,1,2")
-    parser.add_argument("--quick", action="store_true", help="one query a thread")
+    parser.add_argument("--queries", type=int, default=10, help="at most so many of each thread")
     given = parser.parse_args()
     data, seeds = read(given.data), [int(seed) for seed in given.seeds.split(",")]
     from finetune.export import export_base
 
     with tempfile.TemporaryDirectory(prefix="rapport-") as scratch:
         export_base(Path(scratch) / "encoder")
-        results = measure(data, Encoder(Path(scratch) / "encoder"), seeds, 1 if given.quick else 10)
+        results = measure(data, Encoder(Path(scratch) / "encoder"), seeds, given.queries)
     threads = len({one["thread"] for one in data.entries})
-    about = f"{given.data.name}: {len(data.test)} of {threads} threads, seeds {given.seeds}{', quick' * given.quick}"
-    report.write(given.json, "answers", about, results)
+    about = f"{given.data.name}: {len(data.test)} of {threads} threads, up to {given.queries} queries each"
+    report.write(given.json, "answers", f"{about}; seeds {given.seeds}", results)
 
 
 if __name__ == "__main__":
