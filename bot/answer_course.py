@@ -20,7 +20,7 @@ from finetune.pairs import desk_pairs
 def train_answer(
     desk: Desk,
     home: Path,
-    course: Course = Course(),
+    course: Course,
     pairs: Sequence[tuple[str, str]] = (),
     progress: Progress = lambda _what, _share: None,
 ) -> tuple[Version, AnswerClassifier, float]:

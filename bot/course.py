@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import SafetensorError
 
 from bot.desk import Desk
 from bot.models import INTENT, Progress, check_fit, encoder_folder, fingerprint, knowledge_of, prepare_encoder
@@ -78,10 +77,7 @@ def train_intent(
     checkpoint = checkpoint_of(versions, INTENT, fingerprint(desk), course)
     started = time.monotonic()
     how = (course, progress, about, checkpoint)
-    try:
-        classifier = _extend(desk, start, *how) if start else _teach(desk, *how)
-    except SafetensorError as error:  # what it raises instead of an OSError
-        raise OSError(f"The model cannot be written: {error}") from error
+    classifier = _extend(desk, start, *how) if start else _teach(desk, *how)
     minutes = (time.monotonic() - started) / 60
     version = versions.add(INTENT, classifier.save)
     checkpoint.unlink(missing_ok=True)

@@ -193,10 +193,11 @@ def _load_intent(desk: Desk, version: Version) -> tuple[IntentClassifier, Thresh
 
 def _with_answers(models: Models, versions: Versions) -> Models:
     """Return the models with the promoted answer classifier, where one is promoted that they do not have yet."""
-    promoted = versions.history(ANSWER)
-    if not promoted or promoted[-1].name == models.answer_version:
+    there = {version.name: version for version in versions.all(ANSWER)}
+    promoted = [one.name for one in versions.history(ANSWER) if one.name in there]
+    if not promoted or promoted[-1] == models.answer_version:
         return models
-    version = versions.get(promoted[-1].name)
+    version = there[promoted[-1]]
     answers = AnswerClassifier.load(version.folder)
     thresholds = replace(models.thresholds, fit=answers.threshold)
     return replace(models, answers=answers, thresholds=thresholds, answer_version=version.name)

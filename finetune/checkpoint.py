@@ -21,10 +21,22 @@ def write_checkpoint(
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
     about = {"settings": json.dumps(dict(settings)), "history": json.dumps(dict(history))}
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft, metadata=about)
+    write_tensors(draft, tensors, about)
     with draft.open("rb") as file:
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str] | None = None) -> None:
+    """Write tensors as safetensors.
+
+    Raises:
+        OSError: the disk is full or cannot be written to.
+    """
+    try:
+        save_file({name: one.detach().contiguous() for name, one in tensors.items()}, path, dict(about or {}))
+    except SafetensorError as error:  # what it raises in place of an OSError
+        raise OSError(f"{path} cannot be written: {error}") from error
 
 
 def read_checkpoint(path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:

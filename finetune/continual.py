@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from finetune.base import load_base
-from finetune.corpus import Corpus, make_corpus
-from finetune.data import Labels
+from finetune.corpus import Corpus, hold_out, make_corpus
+from finetune.data import Coding, Labels
 from finetune.lesson import IntentLesson, outputs
 from finetune.methods import LEARNING_RATES, apply
 from finetune.network import IntentNetwork, encode
@@ -70,8 +70,7 @@ def extend_corpus(
     outside = [one for one in sample if not one["labels"]]
     several = bool(manifest["several"])
     old_labels = [one["labels"] if several else one["labels"][0] for one in inside]
-    new = make_corpus(texts, labels, (), None, seed)
-    if new.coding.several and not several:
+    if Coding.of(labels).several and not several:
         raise ValueError("the new messages have several labels each, the model they are added to has one")
     whole = make_corpus(
         [*(one["text"] for one in inside), *texts],
@@ -81,11 +80,13 @@ def extend_corpus(
         seed=seed,
     )
     first, rows = len(inside), range(len(whole.texts))
+    new = slice(first, first + len(texts))
+    _, new_held, leaks = hold_out(texts, whole.targets[new], [None] * len(texts), seed)
     flags = {row: one["held_out"] for row, one in enumerate(inside)}
     flags |= {first + len(texts) + place: one["held_out"] for place, one in enumerate(outside)}
-    flags |= {first + row: True for row in new.held}
+    flags |= {first + row: True for row in new_held}
     held = tuple(row for row in rows if flags.get(row, False))
-    return replace(whole, kept=tuple(row for row in rows if row not in set(held)), held=held, leaks=new.leaks), first
+    return replace(whole, kept=tuple(row for row in rows if row not in set(held)), held=held, leaks=leaks), first
 
 
 def relearn(

@@ -89,13 +89,13 @@ def make_corpus(
         targets = np.concatenate([targets, outside]).astype(targets.dtype)
     names = (*(conversations or [None] * len(texts)), *([None] * len(out_of_scope)))
     everything = (*texts, *out_of_scope)
-    kept, held, leaks = _hold_out(everything, targets, names, seed)
+    kept, held, leaks = hold_out(everything, targets, names, seed)
     if not any(row < len(texts) for row in held):
         raise ValueError("no label has the 5 different texts it takes to hold one out; give each label more")
     return Corpus(everything, targets, coding, names, len(out_of_scope), tuple(kept), tuple(held), leaks)
 
 
-def _hold_out(
+def hold_out(
     texts: Sequence[str], targets: Targets, conversations: Sequence[Hashable | None], seed: int
 ) -> tuple[list[int], list[int], int]:
     """Return the rows to learn from, the rows held out, and how many had to stay with the former.

@@ -5,18 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
+from finetune.checkpoint import write_tensors
 from retrieval.model_folder import ModelError
 
 WEIGHTS = "weights.safetensors"
 
 
 def save_weights(model: nn.Module, folder: Path) -> int:
-    """Write the parameters that learnt, and return how many numbers they are."""
-    learnt = {name: one.detach().contiguous() for name, one in model.named_parameters() if one.requires_grad}
-    save_file(learnt, folder / WEIGHTS)
+    """Write the parameters that learnt, and return how many numbers they are.
+
+    Raises:
+        OSError: the disk is full or cannot be written to.
+    """
+    learnt = {name: one for name, one in model.named_parameters() if one.requires_grad}
+    write_tensors(folder / WEIGHTS, learnt)
     return sum(one.numel() for one in learnt.values())
 
 

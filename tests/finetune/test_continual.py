@@ -62,6 +62,19 @@ def test_new_intents_are_learnt_and_old_ones_kept(known: Path, starter: Desk) ->
     assert 0 <= lasting["old_after"] <= 1
 
 
+def test_a_single_new_intent_can_be_added(known: Path, starter: Desk) -> None:
+    new = sorted(starter.answers)[-1]
+    texts = [text for text, label in starter.messages if label == new]
+    classifier = IntentClassifier.load(known)
+    before = len(classifier.classes_)
+
+    classifier.epochs = 2
+    classifier.partial_fit(texts, [new] * len(texts))
+
+    assert len(classifier.classes_) == before + 1
+    assert classifier.predict(texts[:4]).count(new) >= 3
+
+
 def test_the_network_of_a_folder_computes_what_the_exported_one_does(known: Path) -> None:
     classifier = IntentClassifier.load(known)
     texts = ["is my bike ready?", "how much is a new chain", "hello"]

@@ -10,7 +10,12 @@ import pytest
 from finetune import IntentClassifier
 
 TOPICS = {
-    "cancel_order": ["please cancel my order", "I want to call the order off", "stop the order I made", "cancel it all"],
+    "cancel_order": [
+        "please cancel my order",
+        "I want to call the order off",
+        "stop the order I made",
+        "cancel it all",
+    ],
     "change_address": ["I have moved house", "send it to my new flat", "wrong address on it", "my street has changed"],
     "opening_hours": ["when do you open", "are you there on sundays", "what time do you close", "open on friday?"],
 }
