@@ -205,8 +205,16 @@ def fewest_messages(max_wrong: float, level: float = LEVEL) -> int:
 
 
 def in_scope_threshold(scores: Floats, max_turned_away: float) -> float:
-    """Return the score that at most `max_turned_away` of the held-out in-scope messages fall below; `(n,)`."""
-    return float(np.quantile(scores, max_turned_away, method="lower"))
+    """Return a score that, with a confidence of 90%, at most `max_turned_away` of in-scope messages fall below.
+
+    `scores` `(n,)` are of held-out in-scope messages. Where they are too few for any bound to hold, it is the score
+    that at most this share of them falls below.
+    """
+    below = np.arange(len(scores))
+    bounded = np.flatnonzero(upper_bound(below, np.full(len(scores), len(scores))) <= max_turned_away)
+    if not len(bounded):
+        return float(np.quantile(scores, max_turned_away, method="lower"))
+    return float(np.sort(scores)[bounded[-1]])
 
 
 def outcomes(probabilities: Floats, in_scope: Bools, threshold: float | Floats) -> Outcomes:

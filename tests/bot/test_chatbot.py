@@ -64,7 +64,7 @@ def test_corrected_number_answers_the_same_question_again(bot: Chatbot) -> None:
 
 
 def test_answer_shows_its_help_page(bot: Chatbot) -> None:
-    reply = bot.respond("how long do I have to send something back?", "s1", "nora")
+    reply = bot.respond("how many days do I have to return something?", "s1", "nora")
     assert (reply.action, reply.intent) == ("answer", "return_policy")
     assert "45 days" in reply.text
     assert ("article", "returns") in {(source.kind, source.id) for source in reply.sources}

@@ -174,10 +174,19 @@ def test_at_most_the_tolerated_share_is_turned_away(scores: list[float], max_tur
     assert (np.array(scores) < threshold).mean() <= max_turned_away
 
 
-def test_the_in_scope_threshold_turns_away_as_much_as_it_may() -> None:
+def test_the_in_scope_threshold_turns_away_as_much_as_its_bound_allows() -> None:
     scores = np.arange(100) / 100
 
-    assert (scores < in_scope_threshold(scores, 0.1)).sum() == 9
+    assert (scores < in_scope_threshold(scores, 0.1)).sum() == 5  # 6 of 100 could be 10.3%
+    assert (scores[:8] < in_scope_threshold(scores[:8], 0.2)).sum() == 1  # too few for a bound
+
+
+def test_more_than_the_tolerated_share_is_seldom_turned_away() -> None:
+    rng = np.random.default_rng(3)
+    thresholds = [in_scope_threshold(rng.random(400), 0.05) for _ in range(500)]
+
+    assert np.mean(np.array(thresholds) > 0.05) <= 0.12  # a uniform score falls below t with probability t
+    assert np.mean(thresholds) > 0.03
 
 
 def test_the_calibration_error_is_the_mean_gap_between_confidence_and_accuracy() -> None:
@@ -221,14 +230,14 @@ def test_no_messages_have_no_outcomes() -> None:
 
 
 def test_what_is_solved_looks_only_at_messages_that_count_as_in_scope() -> None:
-    logits = np.array([[4.0, 0.0]] * 50 + [[5.0, 0.0]] * 2)
-    targets = np.array([0] * 50 + [1] * 2)  # the surest two are wrong, and look as if they were out of scope
-    scores = np.array([0.9] * 50 + [0.1] * 2)
+    logits = np.array([[4.0, 0.0]] * 120 + [[5.0, 0.0]] * 2)
+    targets = np.array([0] * 120 + [1] * 2)  # the surest two are wrong, and look as if they were out of scope
+    scores = np.array([0.9] * 120 + [0.1] * 2)
 
     solved = solve(logits, targets, scores, max_wrong=0.05, max_turned_away=0.05)
 
     assert solved.in_scope == 0.9
-    assert (solved.answer.held_out, solved.answer.wrong, solved.answer.bounded) == (50, 0, True)
+    assert (solved.answer.held_out, solved.answer.wrong, solved.answer.bounded) == (120, 0, True)
 
 
 def test_each_half_is_judged_by_what_the_other_half_says() -> None:

@@ -97,7 +97,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
         IntentClassifier.load(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "model.safetensors"])
+@pytest.mark.parametrize("name", ["model.onnx", "head.onnx", "tokenizer.json", "weights.safetensors", "report.json"])
 def test_a_model_with_altered_bytes_is_refused(models: Models, tmp_path: Path, name: str) -> None:
     models.classifier.save(tmp_path / "copy")
     file = tmp_path / "copy" / name
@@ -123,7 +123,7 @@ def test_a_classifier_that_has_learnt_nothing_is_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("texts", "labels", "what"),
     [
-        (["hi", "hey"], ["a"], "each text needs one label"),
+        (["hi", "hey"], ["a"], "each text needs its label"),
         (["hi", "hey"], ["a", "a"], "at least 2"),
         (["hi", "hey", "bye", "ciao"], ["a", "a", "b", "b"], "no label has the 5 different texts"),
     ],
