@@ -7,9 +7,9 @@
     python -m benchmarks.intents scope     --data ../shared/data/clinc150  --json results/intents_scope.json
     python -m benchmarks.intents speed     --data ../shared/data/banking77 --json results/intents_speed.json
 
-A folder of `train.csv` and `test.csv` has the columns text,category (or text,intent); a `data_full.json` has train, test,
-oos_train and oos_test. The test rows are only ever measured on. README.md beside this file says what each part does; the
-results lie in benchmarks/results/.
+A folder of `train.csv` and `test.csv` has the columns text,category (or text,intent); a `data_full.json` has train,
+test, oos_train and oos_test. The test rows are only ever measured on. README.md beside this file says what each part
+does; the results lie in benchmarks/results/.
 """
 
 from __future__ import annotations
