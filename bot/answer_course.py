@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from bot.course import Course, checkpoint_of
+from bot.course import Course, checkpoint_of, leave_the_rest_to_the_first_process
 from bot.desk import Desk, fill, placeholders
 from bot.desk_files import Answer
 from bot.models import ANSWER, Progress, fingerprint
@@ -69,6 +69,7 @@ def train_answer(
         about=about,
         checkpoint=checkpoint,
     )
+    leave_the_rest_to_the_first_process()
     version = versions.add(ANSWER, classifier.save)
     checkpoint.unlink(missing_ok=True)
     return version, classifier, (time.monotonic() - started) / 60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,10 +79,20 @@ def train_intent(
     started = time.monotonic()
     how = (course, progress, about, checkpoint)
     classifier = _extend(desk, start, *how) if start else _teach(desk, *how)
+    leave_the_rest_to_the_first_process()
     minutes = (time.monotonic() - started) / 60
     version = versions.add(INTENT, classifier.save)
     checkpoint.unlink(missing_ok=True)
     return Trained(version, classifier, minutes)
+
+
+def leave_the_rest_to_the_first_process() -> None:
+    """End this process if it is one of several that were started to train together, and not the first one.
+
+    All of them hold the same model by now; `RANK` is what torchrun and accelerate number them by.
+    """
+    if int(os.environ.get("RANK", "0")) > 0:
+        raise SystemExit(0)
 
 
 def _teach(desk: Desk, course: Course, progress: Progress, about: dict[str, Any], checkpoint: Path) -> IntentClassifier:

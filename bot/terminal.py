@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -60,7 +61,8 @@ def learnable(folder: Path) -> Iterator[None]:
 def progress_bar(prefix: str = "") -> Iterator[Callable[[str, float], None]]:
     """Give a function that is told what is being done and how much of it (0 to 1); it shows bars with the time left."""
     columns = (TextColumn("{task.description:<28}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    bar = Progress(*columns, TimeRemainingColumn(), console=err)
+    helping = int(os.environ.get("RANK", "0")) > 0  # one of several processes that train together, not the first
+    bar = Progress(*columns, TimeRemainingColumn(), console=err, disable=helping)
     tasks: dict[str, Any] = {}
 
     def show(what: str, share: float) -> None:
