@@ -235,6 +235,7 @@ def _probe(vectors: Floats, targets: Rows, others: Floats) -> tuple[Rows, Floats
         return seen, np.ones((len(others), len(seen)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is stopped early on purpose
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # few messages a label are fine
         model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=_ITERATIONS).fit(vectors, targets)
     return model.classes_, model.predict_proba(others)
 

@@ -21,6 +21,7 @@ def fit_probe(vectors: Floats, targets: Rows) -> tuple[Floats, Floats, Rows]:
     """Return weights `(k, dim)`, biases `(k,)` and the k classes that occur, for vectors `(n, dim)` of at least 2."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is stopped early on purpose
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # few messages a label are fine
         model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=_ITERATIONS).fit(vectors, targets)
     weights, biases = model.coef_, model.intercept_
     if len(weights) == 1:  # scikit-learn keeps one row for two classes
