@@ -26,6 +26,7 @@ from retrieval.model_folder import MANIFEST, ModelError
 # Raised whenever training or export changes in a way that makes older models stale.
 RECIPE = 3
 INTENT, ANSWER = "intent", "answer"
+_RERANKED = 10  # passages that an answer classifier judges
 
 Progress = Callable[[str, float], None]
 
@@ -56,8 +57,9 @@ class Models:
 
     def find(self, text: str, vector: NDArray[np.float32]) -> Sequence[Candidate]:
         """Return the passages for a message and its unit vector `(384,)`, best first."""
-        candidates = self.knowledge.search(text, vector)
-        return candidates if self.answers is None else rerank(text, candidates, self.answers)
+        if self.answers is None:
+            return self.knowledge.search(text, vector)
+        return rerank(text, self.knowledge.search(text, vector, _RERANKED), self.answers)
 
 
 def encoder_folder(home: Path) -> Path:

@@ -140,15 +140,16 @@ def _next_best(
 
 
 def _fitting(thresholds: Thresholds, candidates: Sequence[Candidate]) -> int | None:
-    """Return the place of the candidate that fits best, None where it does not fit well enough."""
+    """Return the place of the candidate to quote, None where none fits well enough.
+
+    With an answer classifier that is the first one, whose place it and retrieval have decided together.
+    """
     if not candidates:
         return None
-    if candidates[0].fit is not None:
-        fits, enough = [candidate.fit or 0.0 for candidate in candidates], thresholds.fit
-    else:
-        fits, enough = [candidate.similarity for candidate in candidates], thresholds.passage
-    best = max(range(len(fits)), key=fits.__getitem__)
-    return best if fits[best] >= enough else None
+    if (fit := candidates[0].fit) is not None:
+        return 0 if fit >= thresholds.fit else None
+    best = max(range(len(candidates)), key=lambda place: candidates[place].similarity)
+    return best if candidates[best].similarity >= thresholds.passage else None
 
 
 def _close_intents(desk: Desk, understood: Understood) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
@@ -94,5 +95,10 @@ def write_onnx(
 def quantize(path: Path, reserve: Sequence[str] = ()) -> None:
     """Turn the weights of a model's matrix products into 8-bit integers, in place."""
     draft = path.with_suffix(".int8")
-    quantize_dynamic(path, draft, weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=list(reserve))
+    quiet = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # it recommends a preparation that this model does not need
+    try:
+        quantize_dynamic(path, draft, weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=list(reserve))
+    finally:
+        logging.disable(quiet)
     draft.replace(path)

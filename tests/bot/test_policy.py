@@ -50,7 +50,7 @@ def test_close_intents_are_offered_without_looking_at_help_pages(desk: Desk) -> 
         ([(0.5, None), (0.65, None)], 1),
         ([(0.59, None)], None),
         ([(0.95, 0.6), (0.1, 0.65)], None),  # similar, but the answer classifier doubts it
-        ([(0.2, 0.65), (0.1, 0.75)], 1),  # hardly similar, but it fits
+        ([(0.2, 0.75), (0.9, 0.65)], 0),  # hardly similar, but it fits
         ([], None),
     ],
 )
