@@ -20,6 +20,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from benchmarks import report, speed
 from benchmarks.labelled import Labelled, read, sample
 from finetune import IntentClassifier
 from finetune.calibration import in_scope_threshold
-from finetune.methods import METHODS
+from finetune.methods import METHODS, Method
 
 Figures = dict[str, dict[str, float]]
 
@@ -62,10 +63,10 @@ def few(data: Labelled, seeds: Sequence[int]) -> Figures:
     return _over_seeds(seeds, once)
 
 
-def methods(data: Labelled, seeds: Sequence[int]) -> Figures:
-    """Every way to fine-tune, on the same rows."""
+def methods(data: Labelled, seeds: Sequence[int], names: Sequence[Method] = METHODS) -> Figures:
+    """Ways to fine-tune, on the same rows."""
     return _over_seeds(
-        seeds, lambda seed: {method: _fit(data, IntentClassifier(method=method, seed=seed)) for method in METHODS}
+        seeds, lambda seed: {method: _fit(data, IntentClassifier(method=method, seed=seed)) for method in names}
     )
 
 
@@ -189,10 +190,13 @@ def main() -> None:
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--data", type=Path, required=True, help="the folder of the data")
     parser.add_argument("--seeds", default="0")
+    parser.add_argument("--methods", default=",".join(METHODS), help="of the part methods: which ones")
     parser.add_argument("--json", type=Path, required=True, help="where the results go")
     given = parser.parse_args()
     seeds = [int(seed) for seed in given.seeds.split(",")]
-    figures = PARTS[given.part](read(given.data), seeds)
+    names = [method for method in METHODS if method in given.methods.split(",")]
+    part = partial(methods, names=names) if given.part == "methods" else PARTS[given.part]
+    figures = part(read(given.data), seeds)
     report.write(given.json, f"intents {given.part}", f"{given.data.name}; seeds {given.seeds}", figures)
 
 
