@@ -1,9 +1,7 @@
-"""Labelled messages: checking them, splitting them without leaks, finding near duplicates, naming their content."""
+"""Labelled messages: checking them, splitting them without leaks, finding near duplicates."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import random
 import re
@@ -113,8 +111,3 @@ def near_duplicates(texts: Sequence[str], others: Sequence[str], alike: float = 
             if likeness >= alike:
                 pairs.append((row, other, likeness))
     return pairs
-
-
-def fingerprint(*parts: object) -> str:
-    """Return 12 hex digits that stand for exactly this content, made of plain values."""
-    return hashlib.sha256(json.dumps(parts, default=sorted, ensure_ascii=False).encode()).hexdigest()[:12]

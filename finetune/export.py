@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -92,13 +92,13 @@ def write_onnx(
             raise RuntimeError(f"the exported model differs from the trained one by {worst:.4f}")
 
 
-def quantize(path: Path, reserve: Sequence[str] = ()) -> None:
+def quantize(path: Path) -> None:
     """Turn the weights of a model's matrix products into 8-bit integers, in place."""
     draft = path.with_suffix(".int8")
     quiet = logging.root.manager.disable
     logging.disable(logging.WARNING)  # it recommends a preparation that this model does not need
     try:
-        quantize_dynamic(path, draft, weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=list(reserve))
+        quantize_dynamic(path, draft, weight_type=QuantType.QInt8, per_channel=True)
     finally:
         logging.disable(quiet)
     draft.replace(path)
