@@ -76,7 +76,7 @@ class AnswerClassifier:
         `groups` (a thread, an article) belong together: its answers are never wrong for its questions, and it is held
         out as a whole. `out_of_scope` are questions that no answer fits.
 
-        An eighth of the questions or groups is held out: the best epoch, the calibration and the threshold are found
+        An eighth of the questions or groups is held out: the epoch to keep, the calibration and the threshold are found
         on it, and it is never trained on. `about` is kept in the manifest. Where `checkpoint` exists, training goes on
         from it.
 

@@ -87,7 +87,7 @@ class IntentClassifier:
 
         `conversations` names each message's conversation, None for a message alone; the messages of a conversation
         are given in order. Out-of-scope messages become a class of their own that is never predicted, only weighed
-        against the others. An eighth of the messages (at most 600) is held out: the best epoch, temperature and
+        against the others. An eighth of the messages (at most 600) is held out: the epoch to keep, temperature and
         thresholds are found on it, and it is never trained on. `test` holds texts, labels and out-of-scope messages
         that only the report is about. `about` is kept in the manifest. Where `checkpoint` exists, training goes on
         from it.

@@ -83,6 +83,11 @@ class IntentLesson:
         self.lengths = [max(len(taught.tokens[row]) for row in rows) for rows in taught.conversations]
         self.sizes = [len(rows) for rows in taught.conversations]
 
+    @property
+    def held(self) -> int:
+        """How many messages are held out."""
+        return len(self._held.tokens)
+
     def loss(self, model: nn.Module, rows: Sequence[int]) -> Tensor:
         """Return the loss of conversations: cross-entropy, or binary cross-entropy where a message may want several."""
         device = next(self.model.parameters()).device

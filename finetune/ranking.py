@@ -111,6 +111,11 @@ class AnswerLesson:
         order = torch.randperm(len(wrong)).tolist() * (1 + needed // len(wrong))
         return first + [wrong[place] for place in order[:needed]]
 
+    @property
+    def held(self) -> int:
+        """How many questions are held out."""
+        return len(self._held.questions)
+
     def score(self) -> float:
         """Return the mean average precision over the held-out questions that have an answer."""
         asked = self._held.choices(self._pairs)

@@ -48,7 +48,8 @@ class Evidence:
         held_out: how many in-scope messages were held out from training.
         out_of_scope: how many out-of-scope messages were learnt from.
         leaks: how many messages were not held out because they are near duplicates of ones learnt from.
-        history: `losses`, `scores` (0 to 1) and `seconds` since the start, one value for each epoch.
+        history: `losses`, `scores` (0 to 1) and `seconds` since the start, one value for each epoch, and the number
+            of the one that was `kept`, counted from 0.
         settings: how it was trained; plain values by name.
         base_sha256: the hash of the weights that training started from.
         seconds: how long each part of the work took, by name.
@@ -70,7 +71,7 @@ class Evidence:
     made_at: str
     out_of_scope: int = 0
     leaks: int = 0
-    history: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    history: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     comparison: Sequence[Mapping[str, Any]] = ()
@@ -166,9 +167,9 @@ def _thresholds(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _epochs(history: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
+def _epochs(history: Mapping[str, Any]) -> list[dict[str, Any]]:
     columns = (history.get(name, ()) for name in ("losses", "scores", "seconds"))
     return [
-        {"epoch": number, "loss": loss, "score": score, "seconds": seconds}
+        {"epoch": number, "loss": loss, "score": score, "seconds": seconds, "kept": number - 1 == history["kept"]}
         for number, (loss, score, seconds) in enumerate(zip(*columns, strict=True), 1)
     ]

@@ -1,12 +1,15 @@
 """The training loop: any lesson, any method, one process or several, on the CPU or on CUDA.
 
 Rows of like length share a batch, so that little is spent on padding; where the processor has bfloat16 arithmetic, the
-forward pass uses it. What is kept is the running average of the weights (Polyak and Juditsky, 1992) from the epoch that
-was best on the held-out rows. Each epoch seeds itself, so that an interrupted run goes on as if it had not been.
+forward pass uses it. What is kept is the running average of the weights (Polyak and Juditsky, 1992) after the last epoch
+that was no worse on the held-out rows than the best one, but for chance: the learning rate falls to nothing, so later
+weights are better than a few hundred rows can show. Each epoch seeds itself, so that an interrupted run goes on as if it
+had not been.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -62,8 +65,13 @@ class Lesson(Protocol):
         """Return the loss of a batch of row numbers; `model` is this lesson's or its wrapper for several processes."""
         ...
 
+    @property
+    def held(self) -> int:
+        """How many rows are held out, which says how far a score may be off by chance."""
+        ...
+
     def score(self) -> float:
-        """Return how good the model is on the rows held out; higher is better."""
+        """Return how good the model is on the rows held out, about 0 to 1; higher is better."""
         ...
 
     def after_step(self, steps_done: int) -> None:
@@ -73,16 +81,25 @@ class Lesson(Protocol):
 
 @dataclass
 class History:
-    """What happened epoch by epoch: mean losses, scores on the held-out rows, seconds since the start."""
+    """What happened epoch by epoch: mean losses, scores on the held-out rows, seconds since the start.
+
+    `kept` is the epoch whose weights were kept, counted from 0; -1 before the first.
+    """
 
     losses: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    kept: int = -1
 
-    @property
-    def best(self) -> int:
-        """The epoch that scored best, counted from 0; -1 before the first."""
-        return max(range(len(self.scores)), key=self.scores.__getitem__, default=-1)
+    def add(self, loss: float, score: float, seconds: float, held: int) -> None:
+        """Note an epoch, which is kept unless it is worse than the best by more than a standard error of that one."""
+        self.losses.append(loss)
+        self.scores.append(score)
+        self.seconds.append(round(seconds, 1))
+        best = max(self.scores)
+        error = math.sqrt(max(best * (1 - best), 0.0) / held)
+        if score >= best - error:
+            self.kept = len(self.scores) - 1
 
 
 def train(
@@ -92,7 +109,7 @@ def train(
     checkpoint: Path | None = None,
     what: str = "Fine-tuning",
 ) -> History:
-    """Teach a lesson; afterwards its model holds the best averaged weights and is in evaluation mode.
+    """Teach a lesson; afterwards its model holds the kept averages and is in evaluation mode.
 
     With `checkpoint`, the state is written there after each epoch, and training goes on from it where it exists; the
     caller deletes it once the model is saved. What a tracker records lies beside the checkpoint, else in this folder.
@@ -117,18 +134,16 @@ def train(
         loss = run.epoch(epoch, lambda share: progress(what, share))
         with run.averaged():
             score = lesson.score()
-            if score > max(history.scores, default=-1.0):
-                run.keep_best()
-        history.losses.append(loss)
-        history.scores.append(score)
-        history.seconds.append(round(time.monotonic() - started, 1))
+            history.add(loss, score, time.monotonic() - started, lesson.held)
+            if history.kept == epoch:
+                run.keep()
         accelerator.log({"loss": loss, "score": score}, step=epoch)
         if checkpoint is not None and accelerator.is_main_process:
             write_checkpoint(checkpoint, asdict(settings), run.tensors(), asdict(history))
-        if epoch - history.best >= settings.patience:
+        if epoch - history.kept >= settings.patience:
             break
     progress(what, 1.0)
-    run.use_best()
+    run.use_kept()
     accelerator.end_training()
     lesson.model.to("cpu").eval()
     return history
@@ -144,7 +159,7 @@ class _Run:
         self.learning: list[Tensor] = list(learning)
         self.model, self.optimizer = accelerator.prepare(lesson.model, torch.optim.AdamW(self._groups()))
         self.averages = [one.detach().clone() for one in self.learning]
-        self.best = [one.detach().clone() for one in self.learning]
+        self.kept = [one.detach().clone() for one in self.learning]
         fewest = min(len(self._batches(epoch)) for epoch in range(settings.epochs))
         self.steps_an_epoch = fewest // accelerator.num_processes or 1
         self.steps_done = 0
@@ -239,20 +254,20 @@ class _Run:
             average.copy_(kept)
 
     @torch.no_grad()
-    def keep_best(self) -> None:
-        """Keep what the model holds now as the best so far."""
-        torch._foreach_copy_(self.best, self.learning)
+    def keep(self) -> None:
+        """Keep what the model holds now."""
+        torch._foreach_copy_(self.kept, self.learning)
 
     @torch.no_grad()
-    def use_best(self) -> None:
-        """Put the best weights into the model."""
-        torch._foreach_copy_(self.learning, self.best)
+    def use_kept(self) -> None:
+        """Put the kept weights into the model."""
+        torch._foreach_copy_(self.learning, self.kept)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that changes while training, by name; made on the spot where it is not there yet."""
         named: dict[str, Tensor] = {}
-        for group, weight, average, best in zip(
-            self.optimizer.param_groups, self.learning, self.averages, self.best, strict=True
+        for group, weight, average, kept in zip(
+            self.optimizer.param_groups, self.learning, self.averages, self.kept, strict=True
         ):
             state = self.optimizer.state[weight]
             for moment in ("exp_avg", "exp_avg_sq"):
@@ -260,7 +275,7 @@ class _Run:
             named[f"{group['name']}/step"] = state.setdefault("step", torch.tensor(0.0))
             named |= {
                 f"{group['name']}/{kind}": one
-                for kind, one in (("weight", weight.data), ("average", average), ("best", best))
+                for kind, one in (("weight", weight.data), ("average", average), ("kept", kept))
             }
         return named
 

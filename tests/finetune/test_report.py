@@ -60,7 +60,7 @@ def evidence() -> Evidence:
         made_at="2026-11-25T09:30:00+00:00",
         out_of_scope=20,
         leaks=3,
-        history={"losses": [2.0, 1.0, 0.8], "scores": [0.5, 0.8, 0.7], "seconds": [3.0, 6.0, 9.0]},
+        history={"losses": [2.0, 1.0, 0.8], "scores": [0.5, 0.8, 0.7], "seconds": [3.0, 6.0, 9.0], "kept": 1},
         settings={"method": "lora", "epochs": 3},
         seconds={"Fine-tuning": 9.0},
         comparison=[
@@ -78,7 +78,7 @@ def test_the_report_holds_what_it_is_made_of(evidence: Evidence) -> None:
     assert report["data"]["training_messages"] == 60
     assert report["data"]["sha256"] == content_hash(evidence.training.texts, evidence.training.labels)
     assert report["thresholds"]["fewest_messages"] == 45
-    assert report["history"][1] == {"epoch": 2, "loss": 1.0, "score": 0.8, "seconds": 6.0}
+    assert report["history"][1] == {"epoch": 2, "loss": 1.0, "score": 0.8, "seconds": 6.0, "kept": True}
     assert report["suspected_label_errors"][0]["suggested"] == INTENTS[0]
     assert len(report["mistakes"]) == (~evidence.outputs.correct).sum()
     assert (report["duplicates_found"], len(report["duplicates"])) == (40, 20)  # but for its number each is the same
