@@ -40,7 +40,7 @@ def read(file: Path) -> Turns:
     """Return the turns of a file that have a text and an intent."""
     with file.open(encoding="utf-8", newline="") as source:
         rows = [row for row in csv.DictReader(source, delimiter="\t") if row["intent"] and row["utterance"].strip()]
-    rows.sort(key=lambda row: (row["conversationId"], int(row["turnNumber"])))
+    rows.sort(key=lambda row: (row["conversationId"], int(float(row["turnNumber"]))))
     return Turns(
         tuple(row["utterance"] for row in rows),
         tuple(row["intent"].split("<div>")[0] for row in rows),

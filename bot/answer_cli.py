@@ -85,10 +85,14 @@ def _train(
         Versions(settings.home, desk.name).promote(version.name, fingerprint(desk))
     figures: dict[str, Any] = {"minutes": round(minutes, 2), "threshold": round(classifier.threshold, 4)}
     figures |= {name: value for name, value in classifier.manifest.items() if name.startswith("held_out")}
+    report = str(version.folder / "report.html")
     if as_json:
-        print_json({"name": version.name, "promoted": promote, "accepted_pairs": len(pairs), **figures})
+        print_json(
+            {"name": version.name, "promoted": promote, "accepted_pairs": len(pairs), **figures, "report": report}
+        )
         return
     print_table([{"figure": name.replace("_", " "), "value": str(value)} for name, value in figures.items()], "")
+    print_line(f"The report on {version.name}: {report}")
     print_line(
         f"{version.name} is promoted."
         if promote

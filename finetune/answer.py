@@ -84,7 +84,8 @@ class AnswerClassifier:
             ValueError: the pairs cannot be learnt from, or the checkpoint belongs to another training.
             ModelError: the base weights are missing or altered.
         """
-        from finetune.answer_teaching import publish, teach
+        from finetune.answer_publishing import publish
+        from finetune.answer_teaching import teach
         from finetune.pairs import make_pairs
 
         pairs = make_pairs(questions, answers, labels, groups, out_of_scope)

@@ -32,7 +32,7 @@ def prefit(encoder: Encoder, messages: Messages, settings: Settings, progress: P
     rows_of: dict[int, list[int]] = defaultdict(list)
     for row, label in enumerate(_one_label(messages.targets)):
         rows_of[label].append(row)
-    learning = [one for one in encoder.parameters() if one.requires_grad]
+    learning: list[Tensor] = [one for one in encoder.parameters() if one.requires_grad]
     start = [one.detach().clone() for one in learning]
     optimizer = torch.optim.AdamW(learning, lr=settings.learning_rate / 2, weight_decay=settings.weight_decay)
     warm = STEPS // 10

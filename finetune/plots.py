@@ -105,7 +105,7 @@ def _history(figure: Figure, epochs: Sequence[Mapping[str, Any]]) -> None:
     """Draw the loss and the score on held-out messages, epoch by epoch, with the epoch that was kept."""
     axes = figure.add_axes(_BOX)
     numbers = [epoch["epoch"] for epoch in epochs]
-    kept = next(epoch for epoch in epochs if epoch["kept"])
+    chosen = next(epoch for epoch in epochs if epoch["kept"])
     right = axes.twinx()
     right.spines["right"].set_visible(True)
     (loss,) = axes.plot(
@@ -113,7 +113,13 @@ def _history(figure: Figure, epochs: Sequence[Mapping[str, Any]]) -> None:
     )
     (score,) = right.plot(numbers, [100 * epoch["score"] for epoch in epochs], color="black", marker="o", label="score")
     (kept,) = right.plot(
-        kept["epoch"], 100 * kept["score"], "o", markersize=13, color="black", fillstyle="none", label="the epoch kept"
+        chosen["epoch"],
+        100 * chosen["score"],
+        "o",
+        markersize=13,
+        color="black",
+        fillstyle="none",
+        label="the epoch kept",
     )
     axes.set_xticks(numbers[:: math.ceil(len(numbers) / 12)])
     axes.set_xlabel("epoch")

@@ -99,7 +99,7 @@ def make_report(evidence: Evidence) -> dict[str, Any]:
         "thresholds": _thresholds(evidence),
         "figures": figures(outputs) if outputs else None,
         "learning_curve": [asdict(point) for point in learning_curve(training, measured or empty)],
-        "history": _epochs(evidence.history),
+        "history": epochs(evidence.history),
         "mistakes": [asdict(mistake) for mistake in mistakes],
         "suspected_label_errors": [asdict(suspect) for suspect in suspects[:_SUSPECTS]],
         "suspected_label_errors_found": len(suspects),
@@ -115,21 +115,21 @@ def make_report(evidence: Evidence) -> dict[str, Any]:
     return plain
 
 
-def write_report(folder: Path, report: Mapping[str, Any]) -> None:
-    """Write `report.json` and `report.html` into a folder that exists."""
+def write_report(folder: Path, report: Mapping[str, Any], page: str = "report.html.jinja") -> None:
+    """Write `report.json` and `report.html`, made from the template `page`, into a folder that exists."""
     text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / "report.json").write_text(text + "\n", encoding="utf-8")
-    (folder / "report.html").write_text(_render(report), encoding="utf-8")
+    (folder / "report.html").write_text(_render(report, page), encoding="utf-8")
 
 
-def _render(report: Mapping[str, Any]) -> str:
+def _render(report: Mapping[str, Any], page: str) -> str:
     """Return the page; texts in it are escaped, only the plots are markup."""
     pages = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     pages.filters |= {"percent": percent, "breakable": _breakable}
     plots = {name: Markup(svg) for name, svg in draw(report).items()}  # noqa: S704 (matplotlib escapes what it writes)
-    return pages.get_template("report.html.jinja").render(report, plots=plots)
+    return pages.get_template(page).render(report, plots=plots)
 
 
 def _breakable(name: str) -> Markup:
@@ -167,7 +167,8 @@ def _thresholds(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _epochs(history: Mapping[str, Any]) -> list[dict[str, Any]]:
+def epochs(history: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what happened in each epoch, for the plot of a training."""
     columns = (history.get(name, ()) for name in ("losses", "scores", "seconds"))
     return [
         {"epoch": number, "loss": loss, "score": score, "seconds": seconds, "kept": number - 1 == history["kept"]}

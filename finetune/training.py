@@ -1,10 +1,10 @@
 """The training loop: any lesson, any method, one process or several, on the CPU or on CUDA.
 
 Rows of like length share a batch, so that little is spent on padding; where the processor has bfloat16 arithmetic, the
-forward pass uses it. What is kept is the running average of the weights (Polyak and Juditsky, 1992) after the last epoch
-that was no worse on the held-out rows than the best one, but for chance: the learning rate falls to nothing, so later
-weights are better than a few hundred rows can show. Each epoch seeds itself, so that an interrupted run goes on as if it
-had not been.
+forward pass uses it. What is kept is the running average of the weights (Polyak and Juditsky, 1992) after the last
+epoch that was no worse on the held-out rows than the best one, but for chance: the learning rate falls to nothing, so
+later weights are better than a few hundred rows can show. Each epoch seeds itself, so that an interrupted run goes on
+as if it had not been.
 """
 
 from __future__ import annotations

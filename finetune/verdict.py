@@ -16,9 +16,9 @@ def verdict(report: Mapping[str, Any]) -> list[str]:
         return [
             f"Nothing is known yet about how good it is: {_messages(data['training_messages'])} were learnt from, and "
             "too few were left to measure on. Add messages, or a test file, and train again.",
-            _promise(report["thresholds"]),
+            promise(report["thresholds"]),
         ]
-    sentences = [_outcomes(figures), _promise(report["thresholds"]), _scope(figures), _basis(report)]
+    sentences = [_outcomes(figures), promise(report["thresholds"]), _scope(figures), _basis(report)]
     return [*sentences, *_advice(report)]
 
 
@@ -52,8 +52,9 @@ def _wrong(figures: Mapping[str, Any]) -> str:
     return "fewer than 1 of them" if wrong < 0.5 else f"about {wrong:.0f} of them"
 
 
-def _promise(thresholds: Mapping[str, Any]) -> str:
-    most, count = percent(thresholds["max_wrong_answers"]), _messages(thresholds["solved_on"])
+def promise(thresholds: Mapping[str, Any], noun: str = "message") -> str:
+    """Return what the answer threshold guarantees, or why it guarantees nothing."""
+    most, count = percent(thresholds["max_wrong_answers"]), _count(thresholds["solved_on"], noun)
     if thresholds["bounded"]:
         bound = percent(thresholds["wrong_answers_bound"])
         return (
@@ -117,4 +118,8 @@ def _advice(report: Mapping[str, Any]) -> list[str]:
 
 
 def _messages(count: float) -> str:
-    return "1 message" if count == 1 else f"{count:,.0f} messages"
+    return _count(count, "message")
+
+
+def _count(count: float, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count:,.0f} {noun}s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from markupsafe import escape
 from torch import Tensor
 from transformers import BertModel
 
@@ -119,12 +121,27 @@ def test_the_model_folder_says_what_it_is(taught: AnswerClassifier, folder: Path
     assert {path.name for path in folder.iterdir()} == {
         "manifest.json",
         "model.onnx",
+        "report.html",
+        "report.json",
         "tokenizer.json",
         "weights.safetensors",
     }
     assert taught.manifest["kind"] == "answer"
     assert taught.manifest["desk"] == "camping"
     assert 0 < taught.threshold <= 1
+
+
+def test_the_report_says_how_good_it_is_and_shows_its_mistakes(taught: AnswerClassifier, folder: Path) -> None:
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    page = (folder / "report.html").read_text(encoding="utf-8")
+
+    assert report["figures"]["questions"] == report["data"]["held_out_questions"] > 0
+    assert report["figures"]["map"] == taught.manifest["held_out_map"]
+    assert report["thresholds"]["answer"] == taught.threshold
+    wrong = [mistake["question"] for mistake in report["mistakes"]]
+    assert set(wrong) <= {*QUESTIONS, *ELSEWHERE}
+    assert all(str(escape(sentence)) in page for sentence in [*report["verdict"], *wrong])
+    assert "<script" not in page
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "weights.safetensors"])

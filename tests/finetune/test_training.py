@@ -112,7 +112,9 @@ def test_a_damaged_checkpoint_is_refused(lesson: IntentLesson, tmp_path: Path) -
         train(lesson, SETTINGS, checkpoint=checkpoint)
 
 
-def test_training_stops_when_it_gets_worse_and_keeps_the_last_epoch_that_was_not_worse(tiny_bert: TinyBert, messages: Messages) -> None:
+def test_training_stops_when_it_gets_worse_and_keeps_the_last_epoch_that_was_not_worse(
+    tiny_bert: TinyBert, messages: Messages
+) -> None:
     class Scripted(IntentLesson):
         """A lesson whose scores are known beforehand."""
 

@@ -1,0 +1,97 @@
+"""From a trained answer network to a model folder: exported, calibrated, its threshold solved, the report written."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from finetune.answer import BATCH
+from finetune.answer_calibration import Judged, solve
+from finetune.answer_report import make_answer_report
+from finetune.answer_teaching import MAX_TOKENS, TaughtAnswers
+from finetune.base import base_folder
+from finetune.export import quantize, write_onnx
+from finetune.methods import Method, merge
+from finetune.pairs import Pairs
+from finetune.ranking import AnswerNetwork
+from finetune.report import write_report
+from finetune.training import Progress
+from finetune.weights import WEIGHTS, save_weights
+from retrieval.encoder import BASE_SHA256
+from retrieval.model_folder import write_manifest
+from retrieval.onnx_model import OnnxModel
+
+_IDS = torch.tensor([[101, 20, 37, 102, 64, 52, 102], [101, 75, 102, 81, 102, 0, 0]])
+_SEGMENTS = torch.tensor([[0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 0, 0]])
+
+
+def publish(
+    folder: Path,
+    pairs: Pairs,
+    taught: TaughtAnswers,
+    method: Method,
+    max_wrong: float,
+    about: dict[str, Any],
+    progress: Progress,
+) -> None:
+    """Write everything that makes a model folder into a folder that nobody sees yet."""
+    what = "Measuring and exporting"
+    progress(what, 0.0)
+    folder.mkdir(parents=True)
+    learnt = save_weights(taught.network, folder)
+    export_answers(taught.network, folder)
+    progress(what, 0.5)
+    basics = {"kind": "answer", "method": method, "max_tokens": MAX_TOKENS, "base_sha256": BASE_SHA256}
+    judged = judge_held_out(pairs, taught, OnnxModel(folder, basics, batch=BATCH))
+    solved = solve(judged, max_wrong)
+    report = make_answer_report(pairs, taught, judged, solved, max_wrong, method, about)
+    write_report(folder, report, "answer_report.html.jinja")
+    manifest = {
+        **basics,
+        "slope": solved.slope,
+        "offset": solved.offset,
+        "max_wrong": max_wrong,
+        **asdict(solved.answer),
+        "held_out_map": report["figures"]["map"],
+        "held_out_first_right": report["figures"]["first_right"],
+        "parameters_learnt": learnt,
+        "learnt_bytes": (folder / WEIGHTS).stat().st_size,
+        "settings": asdict(taught.settings),
+        "history": asdict(taught.history),
+        "questions": len(pairs.questions),
+        "answers": len(pairs.answers),
+        "leaks": taught.split.leaks,
+    }
+    write_manifest(folder, {**manifest, **about})
+    progress(what, 1.0)
+
+
+def export_answers(network: AnswerNetwork, folder: Path) -> None:
+    """Write `model.onnx`, compared with torch and then reduced to 8-bit products, and the tokenizer."""
+    network = _merged(network).cpu()
+    inputs = {"input_ids": _IDS, "attention_mask": (_IDS > 0).long(), "token_type_ids": _SEGMENTS}
+    dynamic = {name: {0: "batch", 1: "tokens"} for name in inputs}
+    write_onnx(network, inputs, "logits", folder / "model.onnx", dynamic)
+    quantize(folder / "model.onnx")
+    shutil.copyfile(base_folder() / "tokenizer.json", folder / "tokenizer.json")
+
+
+def judge_held_out(pairs: Pairs, taught: TaughtAnswers, model: OnnxModel) -> Judged:
+    """Return what the model that will serve says of the held-out questions."""
+    asked = taught.held.choices(pairs)
+    texts = [(pairs.questions[question], pairs.answers[one]) for question, own in asked for one in own]
+    logits = model.run(texts)["logits"].astype(np.float64)
+    edges = np.cumsum([len(own) for _, own in asked])[:-1]
+    right = [np.isin(own, sorted(pairs.right[question])) for question, own in asked]
+    return Judged(np.split(logits, edges), right, taught.cosines)
+
+
+def _merged(network: AnswerNetwork) -> AnswerNetwork:
+    """Return the network for export, with what an adapter adds put into the weights it belongs to."""
+    network.bert = merge(network.bert)
+    return network
