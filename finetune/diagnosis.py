@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,13 +17,11 @@ from numpy.typing import NDArray
 
 from finetune.data import Labels, near_duplicates
 from finetune.evaluation import Outputs
+from finetune.probe import QUICK, fit_probe, unseen_probabilities
 
 Floats = NDArray[np.floating]
 Rows = NDArray[np.integer]
 
-_FOLDS = 5
-_ITERATIONS = 15  # of the probe; twice as many gain half a point and take twice the time
-_INVERSE_PENALTY = 10.0
 _NEIGHBOURS = 3
 _SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
 
@@ -121,7 +118,7 @@ def suspected_label_errors(training: LabelledMessages, seed: int = 0) -> list[Su
     if training.several or not len(training.texts):
         return []
     classes, given = np.unique(np.array(training.labels, dtype=object).astype(str), return_inverse=True)
-    probabilities = _unseen_probabilities(training.vectors, given, len(classes), seed)
+    probabilities = unseen_probabilities(training.vectors, given, len(classes), seed, QUICK)
     rows = np.arange(len(given))
     own = probabilities[rows, given]
     means = np.array([own[given == label].mean() for label in range(len(classes))])
@@ -202,18 +199,6 @@ def duplicates(measured: LabelledMessages, training: LabelledMessages) -> list[D
     ]
 
 
-def _unseen_probabilities(vectors: Floats, given: Rows, classes: int, seed: int) -> Floats:
-    """Return probabilities `(n, classes)` from probes that did not see the row; 0 for a class they did not see."""
-    # Each label's messages are dealt out in turn, so that a label of two is in two folds.
-    fold = (np.argsort(np.lexsort((np.random.default_rng(seed).random(len(given)), given)))) % _FOLDS
-    probabilities = np.zeros((len(given), classes))
-    for one in np.unique(fold):
-        inside, outside = np.flatnonzero(fold == one), np.flatnonzero(fold != one)
-        shown, answers = _probe(vectors[outside], given[outside], vectors[inside])
-        probabilities[np.ix_(inside, shown)] = answers
-    return probabilities
-
-
 def _answers(training: LabelledMessages, rows: Rows, vectors: Floats) -> tuple[list[str], Rows]:
     """Return labels and, for each vector, the number of the likeliest one by a probe of some training rows.
 
@@ -221,23 +206,8 @@ def _answers(training: LabelledMessages, rows: Rows, vectors: Floats) -> tuple[l
     """
     shown = [(row, label) for row in rows for label in training.label_tuples[row]]
     names, targets = np.unique([label for _, label in shown], return_inverse=True)
-    seen, answers = _probe(training.vectors[[row for row, _ in shown]], targets, vectors)
-    return names.tolist(), seen[answers.argmax(axis=1)]
-
-
-def _probe(vectors: Floats, targets: Rows, others: Floats) -> tuple[Rows, Floats]:
-    """Return the classes that occur in `targets` and, for `others` `(m, dim)`, their probabilities `(m, classes)`."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    seen = np.unique(targets)
-    if len(seen) < 2:
-        return seen, np.ones((len(others), len(seen)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it is stopped early on purpose
-        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # few messages a label are fine
-        model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=_ITERATIONS).fit(vectors, targets)
-    return model.classes_, model.predict_proba(others)
+    probe = fit_probe(training.vectors[[row for row, _ in shown]], targets, QUICK)
+    return names.tolist(), probe.classes[probe.probabilities(vectors).argmax(axis=1)]
 
 
 def _place_in_label(labels: NDArray[np.str_], seed: int) -> Floats:

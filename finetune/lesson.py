@@ -168,16 +168,16 @@ def probe(model: IntentNetwork, vectors: np.ndarray, targets: Targets) -> None:
     linear = model.head.linear
     with torch.no_grad():
         if targets.ndim == 1:
-            weights, biases, classes = fit_probe(vectors, targets.astype(np.int64))
-            linear.weight[classes] = torch.from_numpy(weights).float()
-            linear.bias[classes] = torch.from_numpy(biases).float()
+            found = fit_probe(vectors, targets.astype(np.int64))
+            linear.weight[found.classes] = torch.from_numpy(found.weights).float()
+            linear.bias[found.classes] = torch.from_numpy(found.biases).float()
             return
         for label in range(targets.shape[1]):
             wanted = (targets[:, label] > 0.5).astype(np.int64)
             if 0 < wanted.sum() < len(wanted):
-                weights, biases, _ = fit_probe(vectors, wanted)
-                linear.weight[label] = torch.from_numpy(weights[1] - weights[0]).float()
-                linear.bias[label] = float(biases[1] - biases[0])
+                found = fit_probe(vectors, wanted)
+                linear.weight[label] = torch.from_numpy(found.weights[1] - found.weights[0]).float()
+                linear.bias[label] = float(found.biases[1] - found.biases[0])
 
 
 def soften(messages: Messages, vectors: np.ndarray, width: int, seed: int) -> Tensor:
