@@ -6,9 +6,6 @@ what is served. Only `fit` imports torch.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from retrieval.model_folder import ModelError, new_folder, read_manifest
+from finetune.served import ServedClassifier
+from retrieval.model_folder import read_manifest
 from retrieval.onnx_model import OnnxModel
 
 if TYPE_CHECKING:
@@ -25,10 +23,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating]
 BATCH = 1  # no padding, and a score in 8-bit arithmetic does not depend on the pairs beside it
-_UNFITTED = "The classifier is neither fitted nor loaded. Call fit(questions, answers) or load(folder)."
 
 
-class AnswerClassifier:
+class AnswerClassifier(ServedClassifier):
     """Says how probable it is that an answer fits a question.
 
     After `fit` or `load`, `threshold` is the probability from which the likeliest answer of several may be said:
@@ -38,6 +35,7 @@ class AnswerClassifier:
     their number asks). `tracker` is empty, `tensorboard` or `wandb`.
     """
 
+    kind = "answer"
     threshold: float
 
     def __init__(
@@ -49,13 +47,12 @@ class AnswerClassifier:
         tracker: str = "",
         seed: int = 0,
     ) -> None:
+        super().__init__()
         self.method = method
         self.epochs = epochs
         self.max_wrong = max_wrong
         self.tracker = tracker
         self.seed = seed
-        self._model: OnnxModel | None = None
-        self._folder: Path | None = None
 
     def fit(
         self,
@@ -90,9 +87,7 @@ class AnswerClassifier:
 
         pairs = make_pairs(questions, answers, labels, groups, out_of_scope)
         taught = teach(pairs, self.method, self.epochs, self.seed, self.tracker, progress, checkpoint)
-        scratch = tempfile.mkdtemp(prefix="rapport-")
-        weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
-        folder = Path(scratch) / "answer"
+        folder = self._scratch()
         publish(folder, pairs, taught, self.method, self.max_wrong, about or {}, progress)
         self._use(folder, read_manifest(folder))
         return self
@@ -113,32 +108,6 @@ class AnswerClassifier:
         probabilities: Floats = expit(self._slope * logits.astype(np.float64) + self._offset)
         return probabilities
 
-    def save(self, folder: Path | str) -> None:
-        """Write the model to a folder, whole or not at all."""
-        if self._folder is None:
-            raise ModelError(_UNFITTED)
-        with new_folder(Path(folder)) as draft:
-            shutil.copytree(self._folder, draft, dirs_exist_ok=True)
-
-    @classmethod
-    def load(cls, folder: Path | str) -> AnswerClassifier:
-        """Return the classifier in a folder.
-
-        Raises:
-            ModelError: the folder is missing, incomplete or altered, or holds another kind of model.
-        """
-        manifest = read_manifest(Path(folder))
-        if manifest.get("kind") != "answer":
-            raise ModelError(f"{folder} does not hold an answer classifier. Train one: rapport train answer")
-        classifier = cls()
-        classifier._use(Path(folder), manifest)
-        return classifier
-
-    @property
-    def manifest(self) -> dict[str, Any]:
-        """What is known about the model: threshold, calibration, hashes, settings, figures on what was held out."""
-        return self._served().manifest
-
     def _use(self, folder: Path, manifest: dict[str, Any]) -> None:
         self._model = OnnxModel(folder, manifest, batch=BATCH)
         self._folder = folder
@@ -148,8 +117,3 @@ class AnswerClassifier:
         self._slope = float(manifest["slope"])
         self._offset = float(manifest["offset"])
         self.threshold = float(manifest["threshold"])
-
-    def _served(self) -> OnnxModel:
-        if self._model is None:
-            raise ModelError(_UNFITTED)
-        return self._model

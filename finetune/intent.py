@@ -6,9 +6,6 @@ measured is what is served. Only `fit` and `partial_fit` import torch.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +15,9 @@ from numpy.typing import NDArray
 
 from finetune.head import ServedHead, to_probabilities
 from finetune.scope import in_scope_score
+from finetune.served import ServedClassifier
 from retrieval.encoder import DIM
-from retrieval.model_folder import ModelError, new_folder, read_manifest
+from retrieval.model_folder import read_manifest
 from retrieval.onnx_model import OnnxModel
 
 if TYPE_CHECKING:
@@ -28,10 +26,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating]
 Progress = Callable[[str, float], None]
-_UNFITTED = "The classifier is neither fitted nor loaded. Call fit(texts, labels) or load(folder)."
 
 
-class IntentClassifier:
+class IntentClassifier(ServedClassifier):
     """Says what a message wants, how sure it is, and whether it is anything the desk handles.
 
     After `fit` or `load`: `classes_` are the intents in order; `answer_threshold` is the confidence from which an
@@ -44,6 +41,7 @@ class IntentClassifier:
     `tracker` is empty, `tensorboard` or `wandb`.
     """
 
+    kind = "intent"
     classes_: list[str]
     answer_threshold: float
     in_scope_threshold: float
@@ -60,6 +58,7 @@ class IntentClassifier:
         tracker: str = "",
         seed: int = 0,
     ) -> None:
+        super().__init__()
         self.method = method
         self.memory = memory
         self.contrast = contrast
@@ -68,8 +67,6 @@ class IntentClassifier:
         self.max_turned_away = max_turned_away
         self.tracker = tracker
         self.seed = seed
-        self._encoder: OnnxModel | None = None
-        self._folder: Path | None = None
 
     def fit(
         self,
@@ -142,7 +139,7 @@ class IntentClassifier:
         from finetune.rehearsal import read_rehearsal
 
         manifest = self._served().manifest
-        source = self._folder or Path()
+        source = self._folder
         corpus, old = continual.extend_corpus(source, manifest, texts, labels, out_of_scope, self.seed)
         network = continual.restore(source, manifest)
         settings = continual.plan(manifest, self.epochs, self.seed, self.tracker)
@@ -201,46 +198,14 @@ class IntentClassifier:
         """Return a score of shape `(n,)`, higher for what the desk handles (see `finetune.scope`)."""
         return self.assess(texts)[1]
 
-    def save(self, folder: Path | str) -> None:
-        """Write the model to a folder, whole or not at all."""
-        if self._folder is None:
-            raise ModelError(_UNFITTED)
-        with new_folder(Path(folder)) as draft:
-            shutil.copytree(self._folder, draft, dirs_exist_ok=True)
-
-    @classmethod
-    def load(cls, folder: Path | str) -> IntentClassifier:
-        """Return the classifier in a folder.
-
-        Raises:
-            ModelError: the folder is missing, incomplete or altered, or holds another kind of model.
-        """
-        manifest = read_manifest(Path(folder))
-        if manifest.get("kind") != "intent":
-            raise ModelError(f"{folder} does not hold an intent classifier. Train one: rapport train intent")
-        classifier = cls()
-        classifier._use(Path(folder), manifest)
-        return classifier
-
-    @property
-    def manifest(self) -> dict[str, Any]:
-        """What is known about the model: classes, thresholds, hashes, settings."""
-        return self._served().manifest
-
     @property
     def turns(self) -> int:
         """How many earlier messages of a conversation count, 0 where the classifier has no memory."""
         self._served()
         return self._head.turns
 
-    def _scratch(self) -> Path:
-        """Return a folder that lives as long as this classifier."""
-        scratch = tempfile.mkdtemp(prefix="rapport-")
-        weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
-        return Path(scratch) / "intent"
-
     def _use(self, folder: Path, manifest: dict[str, Any]) -> None:
-        self._encoder = OnnxModel(folder, manifest)
+        self._model = OnnxModel(folder, manifest)
         self._head = ServedHead(folder / "head.onnx")
         self._folder = folder
         self.classes_ = list(manifest["classes"])
@@ -249,8 +214,3 @@ class IntentClassifier:
         self._temperature = float(manifest["temperature"])
         self.answer_threshold = float(manifest["answer_threshold"])
         self.in_scope_threshold = float(manifest["in_scope_threshold"])
-
-    def _served(self) -> OnnxModel:
-        if self._encoder is None:
-            raise ModelError(_UNFITTED)
-        return self._encoder
