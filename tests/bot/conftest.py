@@ -1,9 +1,12 @@
-"""Versions of the bundled desk's intent classifier, as many as a test likes, without training any."""
+"""The `rapport` command, and versions of the bundled desk's intent classifier without training any."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +17,10 @@ from bot.models import fingerprint, intent_folder
 from bot.versions import Versions
 from retrieval.model_folder import MANIFEST, new_folder
 
+RAPPORT = Path(sys.executable).parent / "rapport"
 AddVersion = Callable[..., str]
+Done = subprocess.CompletedProcess[str]
+Run = Callable[..., Done]
 
 
 @pytest.fixture
@@ -55,3 +61,33 @@ def versions(bare_home: Path, desk: Desk, add_version: AddVersion) -> Versions:
     versions.promote(add_version(), fingerprint(desk))
     add_version()
     return versions
+
+
+@pytest.fixture
+def rapport(tmp_path: Path, home: Path) -> Run:
+    """Run the command in a folder of its own, on a home with prepared models."""
+    (tmp_path / "work").mkdir()
+
+    def run(*arguments: object, stdin: str | bytes = "", **environment: object) -> Done:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")}
+        given = {"RAPPORT_HOME": home, "COLUMNS": "200", "PYTHONIOENCODING": "utf-8", **environment}
+        done = subprocess.run(
+            [RAPPORT, *map(str, arguments)],
+            input=stdin if isinstance(stdin, bytes) else stdin.encode(),
+            capture_output=True,
+            env={**clean, **{name: str(value) for name, value in given.items()}},
+            cwd=tmp_path / "work",
+            check=False,
+        )
+        return Done(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return run
+
+
+def refusal(done: Done) -> str:
+    """Return the one sentence (it may be followed by a remedy) that a command was refused with."""
+    assert done.returncode == 1, done
+    assert done.stderr.startswith("rapport: "), done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr.removeprefix("rapport: ").strip()

@@ -254,22 +254,6 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(
         assert torch.equal(one, other)
 
 
-def test_several_processes_learn_together(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    done = subprocess.run(
-        [*command, "-m", "tests.finetune.answers_in_processes", str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-
-    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
-    assert first["losses"][-1] < first["losses"][0]
-    assert all(torch.equal(one, other) for one, other in zip(first["weights"], second["weights"], strict=True))
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_teaches_its_part(make_lesson: Callable[..., AnswerLesson], method: Method) -> None:
     lesson = make_lesson(method)
