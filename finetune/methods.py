@@ -21,7 +21,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 
 LEARNING_RATES: dict[Method, float] = {
     "full": 2e-4,
-    "lora": 1e-3,
+    "lora": 2e-3,
     "adalora": 2e-3,
     "prefix": 1e-2,
     "adapter": 1e-3,
