@@ -146,10 +146,11 @@ def must_survive(talk: Talk, upto: int) -> dict[str, set[str]]:
     said = plain("\n".join(f"{text}\n{reply}" for text, reply in turns))
     wanted: dict[str, set[str]] = defaultdict(set)
     for kind, value in talk.looked_up:
+        value = value.lstrip("#$£€")
         if len(value) > 1 and holds(said, plain(value)):
             wanted[kind].add(plain(value))
     for kind, pattern in _PATTERNS.items():
-        wanted[kind].update(re.findall(pattern, said))
+        wanted[kind].update(one.lstrip("$£€") for one in re.findall(pattern, said))
     for _, reply in turns:
         for one in _sentences(reply):
             if re.search(r"\bwill\b|['’]ll\b", one) and not one.endswith(("?", ":")) and not _NOW_OR_IF.search(one):

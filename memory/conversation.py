@@ -149,7 +149,8 @@ class ConversationMemory:
     ) -> int:
         """Keep a turn with its vector, facts, promises and the digest in one transaction; return the turn's id.
 
-        A reply in the desk's own words promises what the decision says it does; any other is read for promises.
+        What a reply promises is what the decision says it does; only a colleague's reply is read for promises, since
+        what a chat model restates comes out of memory or out of an answer that holds for everybody.
 
         Raises:
             StoreError: the database cannot be written; nothing of the turn is kept.
@@ -247,4 +248,4 @@ class ConversationMemory:
 def _promises(reply: str, decision: Mapping[str, Any]) -> tuple[str, ...]:
     if promise := decision.get("promise"):
         return (promise,)
-    return () if decision.get("written_by") == "desk" else find_promises(reply)
+    return find_promises(reply) if decision.get("written_by") == "colleague" else ()

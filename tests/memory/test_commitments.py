@@ -52,13 +52,15 @@ def test_the_desk_s_promise_is_kept_with_its_turn_and_its_day(store: Store, talk
     assert (one.made_at, one.due) == (_TUESDAY, date(2026, 11, 27))
 
 
-def test_the_desk_s_own_words_are_not_read_for_promises(store: Store, talk: Talk) -> None:
-    talk("refunds?", reply="We will refund you within 5 days.", decision={"written_by": "desk"})
+@pytest.mark.parametrize("writer", ["desk", "chat_model"])
+def test_what_the_bot_says_to_everybody_or_repeats_is_no_promise(store: Store, talk: Talk, writer: str) -> None:
+    talk("refunds?", reply="We will refund you within 5 days.", decision={"written_by": writer})
     assert commitments(store) == []
 
 
-def test_what_somebody_else_promises_is_found_in_the_reply(store: Store, talk: Talk) -> None:
-    talk("my tent is torn", reply="Oh dear. We'll refund you by Friday. Anything else?")
+def test_what_a_colleague_promises_is_found_in_the_reply(store: Store, talk: Talk) -> None:
+    reply = "Oh dear. We'll refund you by Friday. Anything else?"
+    talk("my tent is torn", reply=reply, decision={"written_by": "colleague"})
     assert [(one.text, one.due) for one in commitments(store)] == [("We'll refund you by Friday", date(2026, 11, 27))]
 
 

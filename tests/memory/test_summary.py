@@ -110,7 +110,7 @@ def test_a_question_stays_open_until_a_reply_says_something(talk: Talk) -> None:
 
 
 def test_what_was_promised_in_the_session_is_in_its_summary(talk: Talk) -> None:
-    talk("torn", reply="We'll refund you by Friday.")
+    talk("torn", reply="We'll refund you by Friday.", decision={"written_by": "colleague"})
     _discuss(talk, "a", "b")
     assert "Promised: We'll refund you by Friday." in talk.load().summary
 
