@@ -1,9 +1,10 @@
-"""`rapport memory promises` and `settle`: what customers were promised, what is overdue, and what became of it."""
+"""`rapport memory promises`, `settle` and `health`: what customers were promised, and what their memory looks like."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Annotated, Literal
 
@@ -13,6 +14,7 @@ from bot.settings import read_settings
 from bot.terminal import HomeOption, JsonOption, print_json, print_line, print_table
 from memory import Store
 from memory.commitments import commitments, overdue, settle
+from memory.health import health
 
 
 def promises(
@@ -52,6 +54,30 @@ def settle_promise(
     with _store(home) as store:
         settle(store, promise, state, datetime.now(timezone.utc))
     print_line(f"Promise {promise} is {state}.")
+
+
+def show_health(
+    customer: Annotated[str | None, typer.Argument(help="One customer; all of them if not given.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Report duplicates, contradictions, facts never used, and growth by month; no value is shown."""
+    with _store(home) as store:
+        found = health(store, customer)
+    if as_json:
+        print_json(asdict(found))
+        return
+    current = f"{found.facts} facts, {found.superseded} earlier values"
+    print_line(f"{found.turns} turns, {current}.")
+    findings = {"duplicate": found.duplicates, "contradiction": found.contradictions, "never used": found.never_used}
+    rows = [
+        {"finding": what, "customer": one.customer_id, "fact": one.name, "turns": ", ".join(map(str, one.turns))}
+        for what, ones in findings.items()
+        for one in ones
+    ]
+    print_table(rows, "No duplicates, no contradictions, no fact that was never used.")
+    months = [{"month": month, "turns": turns, "facts": facts} for month, (turns, facts) in found.growth.items()]
+    print_table(months, "Nothing is remembered.")
 
 
 @contextmanager

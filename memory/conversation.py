@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from memory.buffer import load_buffer
 from memory.commitments import Commitment, keep_commitments, open_commitments
-from memory.facts import Fact, FactSpec
+from memory.facts import Fact, FactSpec, same_value
 from memory.particulars import find_promises
 from memory.recall import Recall, Recalled, store_vectors
 from memory.store import Store, Turn, from_text, to_text
@@ -211,11 +211,11 @@ class ConversationMemory:
             connection.execute(change.values(state=state, last_at=now))
 
     def _remember(self, connection: Connection, context: Context, turn_id: int, facts: Mapping[str, str]) -> None:
-        """Store facts; a newer value ends the older one, a repeated value changes nothing."""
+        """Store facts; a newer value ends the older one, an exact or near repeat changes nothing."""
         now = to_text(context.now)
         for name, value in facts.items():
             known = context.facts.get(name)
-            if known is not None and known.value == value:
+            if known is not None and same_value(known.value, value):
                 continue
             row = {"customer_id": context.customer_id, "turn_id": turn_id, "name": name, "value": value}
             connection.execute(

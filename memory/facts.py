@@ -83,3 +83,12 @@ def find_facts(specs: Sequence[FactSpec], text: str, asked: str | None = None) -
     """Return the facts in a message, name to value; `asked` names the fact that the bot has just asked for."""
     found = {spec.name: spec.find(text, asked=spec.name == asked) for spec in specs}
     return {name: value for name, value in found.items() if value}
+
+
+def same_value(one: str, other: str) -> bool:
+    """Return whether two values differ in case, spaces and marks at most: `+44 7700 900123` and `+447700900123`."""
+    return one == other or ((key := _letters(one)) != "" and key == _letters(other))
+
+
+def _letters(value: str) -> str:
+    return "".join(char for char in value.casefold() if char.isalnum())

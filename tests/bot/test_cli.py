@@ -28,7 +28,7 @@ COMMANDS = [
     *([], ["serve"], ["chat"], ["desk"], ["desk", "check"], ["desk", "new"], ["train"], ["train", "intent"]),
     *(["models"], ["models", "list"], ["models", "promote"], ["models", "rollback"], ["models", "delete"]),
     *(["evaluate"], ["ingest"], ["memory"], ["memory", "show"], ["memory", "export"], ["memory", "forget"], ["doctor"]),
-    *(["memory", "promises"], ["memory", "settle"]),
+    *(["memory", "promises"], ["memory", "settle"], ["memory", "health"]),
 ]
 
 Done = subprocess.CompletedProcess[str]
@@ -345,6 +345,17 @@ def test_what_is_overdue_is_listed_until_it_is_settled(rapport: Run, bot: Chatbo
     assert rapport("memory", "promises", "--overdue").stdout == "Nothing is overdue.\n"
     assert [one["state"] for one in json.loads(rapport("memory", "promises", "--json").stdout)] == ["kept"]
     assert "There is no promise 99" in refusal(rapport("memory", "settle", 99, "kept"))
+
+
+def test_the_health_of_memory_is_reported_without_a_value(rapport: Run, bot: Chatbot) -> None:
+    bot.respond("my email is nora@example.com", "s1", "nora")
+    found = json.loads(rapport("memory", "health", "nora", "--json").stdout)
+    shown = rapport("memory", "health").stdout
+
+    assert (found["turns"], found["facts"], found["growth"]) == (1, 1, {"2026-11": [1, 1]})
+    assert [one["name"] for one in found["never_used"]] == ["email"]
+    assert "never used" in shown
+    assert "nora@example.com" not in shown
 
 
 def test_an_empty_memory_says_so(rapport: Run) -> None:
