@@ -38,7 +38,7 @@ def mask_secrets(text: str) -> str:
     Numbers are masked where their check digits are right (Luhn; mod 97, ISO 13616), passwords where they are called so.
     """
     text = _IBAN.sub(_mask_iban, text)  # first: a part of one may pass for a card number
-    text = _CARD.sub(lambda match: "[card number]" if _luhn(match[0]) else match[0], text)
+    text = _CARD.sub(lambda match: "[card number]" if luhn(match[0]) else match[0], text)
     return _SAID_SECRET.sub(_mask_secret, text)
 
 
@@ -58,9 +58,18 @@ def tidy(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", "".join(kept)).split())
 
 
-def _luhn(number: str) -> bool:
+def luhn(number: str) -> bool:
+    """Return whether the check digit of a number is right (ISO/IEC 7812-1)."""
     digits = [int(char) for char in reversed(number) if char.isdigit()]
     return sum(digits[::2] + [sum(divmod(2 * digit, 10)) for digit in digits[1::2]]) % 10 == 0
+
+
+def is_iban(number: str) -> bool:
+    """Return whether the check digits of a bank account number are right (mod 97, ISO 13616)."""
+    bare = re.sub(r"[ -]", "", number)
+    if not re.fullmatch(r"[A-Za-z]{2}\d{2}[A-Za-z0-9]{11,30}", bare):
+        return False
+    return int("".join(str(int(char, 36)) for char in bare[4:] + bare[:4])) % 97 == 1
 
 
 def _mask_iban(match: re.Match[str]) -> str:
@@ -68,8 +77,7 @@ def _mask_iban(match: re.Match[str]) -> str:
     found = match[0]
     for end in range(len(found), 14, -1):
         bare = re.sub(r"[ -]", "", found[:end])
-        whole = not found[end : end + 1].isalnum() and len(bare) >= 15
-        if whole and int("".join(str(int(char, 36)) for char in bare[4:] + bare[:4])) % 97 == 1:
+        if not found[end : end + 1].isalnum() and is_iban(bare):
             return "[account number]" + found[end:]
     return found
 
