@@ -144,7 +144,8 @@ class Chatbot(Runnable[ChatInput, Reply]):
         context = self._load("", session_id, customer_id)
         past = self.recaps.last_session(context)
         name = "greeting_returning" if past.outcome == "found" or context.facts else "greeting"
-        text, _ = self._answers.say(name, context, {"memory": past.values.get("memory", " ")})
+        memory = f"{past.values.get('memory', '')} {self.recaps.owed(context)}"
+        text, _ = self._answers.say(name, context, {"memory": memory})
         starters = tuple(self.desk.answers[intent].title for intent in self.desk.settings.starters)
         return Reply(
             " ".join(text.split()), "greeting", sources=past.sources, suggestions=starters, session_id=session_id

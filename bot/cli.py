@@ -17,6 +17,7 @@ from rich.text import Text
 from bot.answer_cli import train_answer_command
 from bot.desk import DESKS
 from bot.desk_reader import check_desk, read_desk
+from bot.memory_cli import promises, settle_promise, show_health
 from bot.models import load
 from bot.problems import RapportError
 from bot.settings import Settings, read_settings
@@ -42,6 +43,9 @@ cli.add_typer(memory_cli, name="memory")
 cli.command()(evaluate)
 cli.command()(suggest)
 train_cli.command("answer")(train_answer_command)
+memory_cli.command()(promises)
+memory_cli.command("settle")(settle_promise)
+memory_cli.command("health")(show_health)
 
 
 @cli.command()

@@ -114,6 +114,8 @@ class FactFile(_File):
     values: dict[str, Sentences] = {}
     form: str = "{value}"
     case: Literal["upper", "lower", "title", "keep"] = "keep"
+    check: Literal["", "phone", "email", "date", "iban", "luhn"] = ""
+    region: str = Field(default="GB", pattern=r"^[A-Z]{2}$")
     ask: Sentences
     confirm: Sentences
     keep_days: int = Field(default=365, ge=1)

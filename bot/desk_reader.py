@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from bot.desk import DESKS, Desk, load_tool_factory, placeholders
 from bot.desk_files import Answer, DeskFile, FactFile
+from bot.fact_checks import fact_check
 from bot.problems import DeskError, Problem
 from memory import FactSpec
 from retrieval.knowledge import Passage, split_article
@@ -196,6 +197,7 @@ class _Reader:
                 confirm=entry.confirm,
                 personal=entry.personal,
                 keep_days=entry.keep_days,
+                check=fact_check(entry.check, entry.region),
             )
             if None not in (*patterns, *answers):
                 self._check_examples(specs[name], entry)

@@ -119,12 +119,14 @@ class Generation:
 
 
 def _remembered(context: Context) -> str:
-    """Return facts, summary and recalled turns as lines with their dates."""
+    """Return facts, summary, promises and recalled turns as lines with their dates."""
     lines = [f"{fact.name}: {fact.value} (said on {fact.said_at:%d %B %Y})" for fact in context.facts.values()]
-    if context.prose:
-        lines.append(f"Earlier in this conversation: {context.prose}")
-    else:
-        lines += [f"Earlier in this conversation: {topic} ({state})" for topic, state in context.digest.topics]
+    if context.summary:
+        lines.append(f"Earlier in this conversation: {context.summary}")
+    for promise in context.promises:
+        state = promise.state(context.now.date())
+        due = f", due by {promise.due:%d %B %Y}" if promise.due else ""
+        lines.append(f"Promised on {promise.made_at:%d %B %Y}, {state}{due}: {promise.text}")
     for hit in context.recalled:
         lines.append(f"On {hit.turn.at:%d %B %Y} the customer wrote: {hit.turn.text}\nThe reply was: {hit.turn.reply}")
     return "\n".join(lines) or "nothing"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bot.desk import Desk
 from bot.turn import Understood
 from finetune import IntentClassifier
+from finetune.masking import mask_secrets
 from memory import Context
 from memory.facts import find_facts
 
@@ -19,14 +20,17 @@ _DIRECTION_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u20
 
 
 def clean(text: str) -> str:
-    """Return a message without control characters, lone surrogates and direction overrides, in NFC form."""
+    """Return a message in NFC form, without control characters and direction overrides, its secrets masked.
+
+    It is what is understood, stored and embedded: a card number or a password goes no further than this.
+    """
     kept = (
         char
         for char in text
         if char in _KEPT_CONTROLS
         or (unicodedata.category(char) not in ("Cc", "Cs") and char not in _DIRECTION_OVERRIDES)
     )
-    return unicodedata.normalize("NFC", "".join(kept)).strip()
+    return mask_secrets(unicodedata.normalize("NFC", "".join(kept)).strip())
 
 
 def has_words(text: str) -> bool:

@@ -9,11 +9,13 @@ from zoneinfo import ZoneInfo
 from bot.desk import Desk, fill
 from bot.turn import Source
 from memory import Context, ConversationMemory, Turn
+from memory.commitments import Commitment, commitments
 from memory.history import Session, session_digest, sessions
-from memory.store import from_text, to_text
+from memory.store import to_text
 from memory.summary import Digest
 
 _MOST_SESSIONS = 8
+_MOST_PROMISES = 12
 _MOST_TOPICS = 4  # topics of one conversation that are named, the latest ones
 _QUOTED = 280  # characters of a past message or reply that are quoted back
 
@@ -69,11 +71,13 @@ class Recaps:
         digest = digest.fold(turn)
         facts = [f"{self._desk.facts[name].label} {fact.value}" for name, fact in context.facts.items()]
         unsettled = [topic for topic, state in digest.topics if state != "answered"]
+        promises = [one.text for one in context.promises]
+        promises += [promise] if (promise := turn.decision["promise"]) else []
         parts = {
             "summary_topics": ("topics", ", ".join(topic for topic, _ in digest.topics)),
             "summary_open": ("topics", ", ".join(unsettled)),
             "summary_facts": ("facts", ", ".join(facts)),
-            "summary_promises": ("promises", "; ".join(promise for _, promise in digest.promises)),
+            "summary_promises": ("promises", "; ".join(dict.fromkeys(promises))),
             "summary_last": ("text", turn.text[:_QUOTED]),
         }
         return "\n".join(self._line(name, **{key: value}) for name, (key, value) in parts.items() if value)
@@ -94,17 +98,26 @@ class Recaps:
         )
 
     def _promises(self, context: Context) -> Recap:
-        promised = [
-            (at, promise, str(digest.last)) for _, digest in self._digests(context) for at, promise in digest.promises
-        ]
-        if not promised:
+        """Return what was promised, newest first, each with what became of it."""
+        newest = commitments(self._memory.store, context.customer_id)[: -_MOST_PROMISES - 1 : -1]
+        if not newest:
             return _NOTHING
-        newest = sorted(promised, reverse=True)
-        lines = [
-            self._line("promised_line", date=self.day(from_text(at)), promise=promise) for at, promise, _ in newest
-        ]
-        sources = tuple(Source("turn", turn_id, promise, at) for at, promise, turn_id in newest)
+        lines = [self._promise_line(one, context.now) for one in newest]
+        sources = tuple(Source("turn", str(one.turn_id), one.text, to_text(one.made_at)) for one in newest)
         return Recap("found", {"memory": "\n".join(f"- {line}" for line in lines)}, sources)
+
+    def owed(self, context: Context) -> str:
+        """Return the newest thing a customer is still owed as a sentence, empty where there is none."""
+        if not context.promises:
+            return ""
+        return self._line("still_promised", promise=context.promises[-1].text)
+
+    def _promise_line(self, one: Commitment, now: datetime) -> str:
+        state = one.state(now.astimezone(ZoneInfo(self._desk.settings.timezone)).date())
+        values = {"date": self.day(one.made_at), "promise": one.text}
+        if one.due is not None and state in ("open", "overdue"):
+            return self._line(f"promised_{state}", due=f"{one.due.day} {one.due:%B %Y}", **values)
+        return self._line("promised_line" if state == "open" else f"promised_{state}", **values)
 
     def _detail(self, context: Context, text: str) -> Recap:
         """Return the fact that the customer names, or the newest one where they name none."""

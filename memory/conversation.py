@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from memory.buffer import load_buffer
-from memory.facts import Fact, FactSpec
+from memory.commitments import Commitment, keep_commitments, open_commitments
+from memory.facts import Fact, FactSpec, same_value
+from memory.particulars import find_promises
 from memory.recall import Recall, Recalled, store_vectors
 from memory.store import Store, Turn, from_text, to_text
 from memory.summary import Digest, SummaryWriter, load_summaries, store_digest, turns_between, write_prose
@@ -27,19 +29,21 @@ class WrongCustomerError(Exception):
 
 @dataclass(frozen=True)
 class Budgets:
-    """How much of a conversation a turn looks at: tokens and turns of buffer, past turns recalled."""
+    """How much a turn looks at: tokens and turns of buffer, past turns recalled, tokens of the digest in words."""
 
     buffer_tokens: int = 600
     buffer_turns: int = 16
     recalled_turns: int = 4
+    summary_tokens: int = 128
 
 
 @dataclass(frozen=True)
 class Context:
     """Everything remembered that a turn may use.
 
-    `number` is the number of the session's last turn, 0 in a new session. `prose` is empty without a chat model.
-    `facts` holds the current value of each fact, whichever session it was said in.
+    `number` is the number of the session's last turn, 0 in a new session. `prose` is empty without a chat model;
+    `summary` is the prose or else the digest in words. `promises` are the open commitments of all sessions, oldest
+    first. `facts` holds the current value of each fact, whichever session it was said in.
     """
 
     session_id: str
@@ -51,6 +55,8 @@ class Context:
     buffer: tuple[Turn, ...] = ()
     digest: Digest = field(default_factory=Digest)
     prose: str = ""
+    summary: str = ""
+    promises: tuple[Commitment, ...] = ()
     recalled: tuple[Recalled, ...] = ()
     facts: Mapping[str, Fact] = field(default_factory=dict)
 
@@ -104,6 +110,8 @@ class ConversationMemory:
                 raise WrongCustomerError("This session belongs to another customer.")
             buffer = load_buffer(connection, session_id, self.budgets.buffer_tokens, self.budgets.buffer_turns)
             digest, prose, prose_covers = load_summaries(connection, session_id)
+            prose = prose if prose_covers >= digest.covers else ""
+            promises = open_commitments(connection, customer_id)
             recalled = self.recall.search(
                 connection,
                 customer_id,
@@ -121,7 +129,9 @@ class ConversationMemory:
                 number=buffer[-1].number if buffer else 0,
                 buffer=tuple(buffer),
                 digest=digest,
-                prose=prose if prose_covers >= digest.covers else "",
+                prose=prose,
+                summary=prose or self._words(digest, [one for one in promises if one.session_id == session_id]),
+                promises=promises,
                 recalled=tuple(recalled),
                 facts=self._facts(connection, customer_id, now),
             )
@@ -137,7 +147,10 @@ class ConversationMemory:
         query: NDArray[np.float32],
         handed_over: bool,
     ) -> int:
-        """Keep a turn with its vector, its facts and the digest in one transaction; return the turn's id.
+        """Keep a turn with its vector, facts, promises and the digest in one transaction; return the turn's id.
+
+        What a reply promises is what the decision says it does; only a colleague's reply is read for promises, since
+        what a chat model restates comes out of memory or out of an answer that holds for everybody.
 
         Raises:
             StoreError: the database cannot be written; nothing of the turn is kept.
@@ -158,6 +171,7 @@ class ConversationMemory:
             turn_id: int = connection.execute(insert(TURNS).returning(TURNS.c.id), row).scalar_one()
             store_vectors(connection, self.encoder, [turn_id], query.reshape(1, -1))
             self._remember(connection, context, turn_id, facts)
+            keep_commitments(connection, context.customer_id, turn_id, _promises(reply, decision), context.now)
             turn = Turn(
                 turn_id, context.session_id, context.number + 1, context.now, text, reply, dict(decision), tokens
             )
@@ -177,6 +191,13 @@ class ConversationMemory:
                 facts[row.name] = Fact(row.name, row.value, said_at, row.session_id, row.turn_id, row.id)
         return facts
 
+    def _words(self, digest: Digest, promises: Sequence[Commitment]) -> str:
+        """Return a digest in words; nothing while every turn is still in the buffer."""
+        if not digest.covers:
+            return ""
+        texts = [one.text for one in promises]
+        return digest.text(self.budgets.summary_tokens, self.encoder.count_tokens, texts)
+
     def _touch(self, connection: Connection, context: Context, handed_over: bool) -> None:
         now = to_text(context.now)
         state = "handed_over" if handed_over else "open"
@@ -190,11 +211,11 @@ class ConversationMemory:
             connection.execute(change.values(state=state, last_at=now))
 
     def _remember(self, connection: Connection, context: Context, turn_id: int, facts: Mapping[str, str]) -> None:
-        """Store facts; a newer value ends the older one, a repeated value changes nothing."""
+        """Store facts; a newer value ends the older one, an exact or near repeat changes nothing."""
         now = to_text(context.now)
         for name, value in facts.items():
             known = context.facts.get(name)
-            if known is not None and known.value == value:
+            if known is not None and same_value(known.value, value):
                 continue
             row = {"customer_id": context.customer_id, "turn_id": turn_id, "name": name, "value": value}
             connection.execute(
@@ -222,3 +243,9 @@ class ConversationMemory:
         leaving = [one for one in context.buffer if digest.covers < one.number <= upto]
         digest = replace(digest.fold_all(missing + leaving), covers=upto)
         store_digest(connection, context.session_id, context.customer_id, digest)
+
+
+def _promises(reply: str, decision: Mapping[str, Any]) -> tuple[str, ...]:
+    if promise := decision.get("promise"):
+        return (promise,)
+    return find_promises(reply) if decision.get("written_by") == "colleague" else ()

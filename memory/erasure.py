@@ -12,7 +12,7 @@ from memory.conversation import ConversationMemory
 from memory.facts import FactSpec
 from memory.recall import store_vectors
 from memory.summary import drop_summaries
-from memory.tables import CUSTOMERS, FACTS, SESSIONS, TURNS
+from memory.tables import COMMITMENTS, CUSTOMERS, FACTS, SESSIONS, TURNS
 
 GONE = "[…]"  # stands where a forgotten value stood
 
@@ -102,6 +102,9 @@ def _redact(
             connection.execute(update(TURNS).where(TURNS.c.id == row.id).values(**clean))
             touched.append((row.id, clean["text"]))
             sessions.add(row.session_id)
+    mine = COMMITMENTS.c.customer_id == customer_id
+    for promise in connection.execute(select(COMMITMENTS.c.id, COMMITMENTS.c.text).where(mine)).all():
+        connection.execute(update(COMMITMENTS).where(COMMITMENTS.c.id == promise.id).values(text=hide(promise.text)))
     if touched:
         vectors = memory.encoder.encode([text for _, text in touched])
         store_vectors(connection, memory.encoder, [turn_id for turn_id, _ in touched], vectors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,8 +15,8 @@ class FactSpec:
 
     `patterns` find the fact anywhere in a message; `answers` match a whole message and count only when the bot has just
     asked for the fact. Both hold a group named `value`. `values` maps what customers say (lower case) to the value that
-    is meant. `form` rewrites a value, `{value}` standing for the match: `R-{value}`. `words` are what customers call
-    the fact; `ask` and `confirm` are wordings of the bot's questions.
+    is meant. `form` rewrites a value, `{value}` standing for the match: `R-{value}`. A match whose value fails `check`
+    is none. `words` are what customers call the fact; `ask` and `confirm` are wordings of the bot's questions.
     """
 
     name: str
@@ -31,6 +31,7 @@ class FactSpec:
     confirm: tuple[str, ...] = ()
     personal: bool = False
     keep_days: int = 365
+    check: Callable[[str], bool] | None = None
 
     def find(self, text: str, *, asked: bool = False) -> str | None:
         """Return the last value of this fact in a message, or None; the last, since people correct themselves.
@@ -42,7 +43,9 @@ class FactSpec:
         if not found and asked:
             matches = (pattern.fullmatch(text.strip(), timeout=1) for pattern in self.answers)
             found = [match for match in matches if match]
-        return self._form(max(found, key=lambda match: match.start("value"))["value"]) if found else None
+        found.sort(key=lambda match: match.start("value"))
+        values = [self._form(match["value"]) for match in found]
+        return next((value for value in reversed(values) if self.check is None or self.check(value)), None)
 
     def spans(self, text: str, values: Collection[str]) -> list[tuple[int, int]]:
         """Return where a text says one of some values in the words of a customer, in order, without overlaps.
@@ -83,3 +86,12 @@ def find_facts(specs: Sequence[FactSpec], text: str, asked: str | None = None) -
     """Return the facts in a message, name to value; `asked` names the fact that the bot has just asked for."""
     found = {spec.name: spec.find(text, asked=spec.name == asked) for spec in specs}
     return {name: value for name, value in found.items() if value}
+
+
+def same_value(one: str, other: str) -> bool:
+    """Return whether two values differ in case, spaces and marks at most: `+44 7700 900123` and `+447700900123`."""
+    return one == other or ((key := _letters(one)) != "" and key == _letters(other))
+
+
+def _letters(value: str) -> str:
+    return "".join(char for char in value.casefold() if char.isalnum())

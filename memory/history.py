@@ -12,7 +12,7 @@ from memory.buffer import COLUMNS, to_turn
 from memory.facts import Fact
 from memory.store import Store, StoreError, Turn, from_text, to_text
 from memory.summary import Digest, load_summaries, turns_between
-from memory.tables import CUSTOMERS, FACTS, FEEDBACK, SESSIONS, SUMMARIES, TURNS
+from memory.tables import COMMITMENTS, CUSTOMERS, FACTS, FEEDBACK, SESSIONS, SUMMARIES, TURNS
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def export(store: Store, customer_id: str) -> dict[str, Any]:
         known_since = connection.scalar(select(CUSTOMERS.c.created_at).where(CUSTOMERS.c.id == customer_id))
         if known_since is None:
             raise StoreError(f"Nothing is held about a customer {customer_id!r}.")
-        tables = {table.name: table for table in (SESSIONS, TURNS, FACTS, SUMMARIES)}
+        tables = {table.name: table for table in (SESSIONS, TURNS, FACTS, COMMITMENTS, SUMMARIES)}
         held: dict[str, Any] = {"customer_id": customer_id, "created_at": known_since}
         for name, table in tables.items():
             rows = connection.execute(select(table).where(table.c.customer_id == customer_id))

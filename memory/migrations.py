@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, delete, insert, select, text
 
 from memory import tables
+from memory.due import due_date
 
 
 def m001_first_tables(connection: Connection) -> None:
@@ -14,7 +16,20 @@ def m001_first_tables(connection: Connection) -> None:
     tables.METADATA.create_all(connection)
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [m001_first_tables]
+def m002_commitments(connection: Connection) -> None:
+    """Keep what was promised in a table of its own, and let digests be made again, with particulars."""
+    tables.COMMITMENTS.create(connection, checkfirst=True)
+    turns = tables.TURNS.c
+    for row in connection.execute(select(turns.id, turns.customer_id, turns.at, turns.decision)).all():
+        if promise := row.decision.get("promise"):
+            due = due_date(promise, datetime.fromisoformat(row.at))
+            kept = {"customer_id": row.customer_id, "turn_id": row.id, "text": promise, "made_at": row.at}
+            values = {**kept, "due": due.isoformat() if due else None, "state": "open"}
+            connection.execute(insert(tables.COMMITMENTS), values)
+    connection.execute(delete(tables.SUMMARIES).where(tables.SUMMARIES.c.writer == "digest"))
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [m001_first_tables, m002_commitments]
 
 
 def migrate(connection: Connection) -> None:

@@ -1,9 +1,10 @@
 """Summary memory: a running digest of the turns that left the buffer, and the chat model's prose where there is one.
 
-The digest is exact and free: it folds the decision records of the turns, one at a time, so that its cost per turn does
-not depend on how long the conversation is. Prose is written by a chat model from the previous prose and the turns that
-are new; a failure leaves everything as it was, and the next turn tries again. Both are derived: deleted, they are made
-again from the turns, which they never change.
+The digest is exact and free: it folds the turns in one at a time, so that its cost per turn does not depend on how long
+the conversation is. Prose is written by a chat model from the previous prose and the turns that are new, and is not
+taken at its word: what it drops of the digest is added from the originals. A model that fails leaves everything as it
+was, and the next turn tries again. Both are derived: deleted, they are made again from the turns, which they never
+change.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, select
 
 from memory.buffer import COLUMNS, to_turn
-from memory.store import Store, StoreError, Turn, to_text
-from memory.tables import SUMMARIES, TURNS
+from memory.particulars import Particular, find_particulars, find_questions, missing, plain, states
+from memory.store import Store, StoreError, Turn
+from memory.tables import FACTS, SUMMARIES, TURNS
 
 _LOG = logging.getLogger(__name__)
 MOST_TOPICS = 12
-MOST_PROMISES = 8
+MOST_PARTICULARS = 48
+MOST_QUESTIONS = 3
 
 # Writes the new prose from the old prose and the turns it does not cover yet.
 SummaryWriter = Callable[[str, Sequence[Turn]], str]
@@ -29,14 +32,17 @@ SummaryWriter = Callable[[str, Sequence[Turn]], str]
 
 @dataclass(frozen=True)
 class Digest:
-    """What a stretch of conversation came to: each topic with what became of it, and what was promised when.
+    """What a stretch of conversation came to: its topics, its particulars, and what was asked and not answered.
 
-    `topics` maps a topic to `answered`, `open` or `handed_over`, oldest first; `promises` pairs a time (ISO 8601) with
-    a promise; `covers` is the number of the last turn folded in, `first` and `last` are turn ids.
+    `topics` maps a topic to `answered`, `open` or `handed_over`, oldest first; `particulars` are in the order in which
+    they were last said; `questions` are the customer's that no reply has answered, `asked` are ours in the last reply.
+    `covers` is the number of the last turn folded in, `first` and `last` are turn ids.
     """
 
     topics: tuple[tuple[str, str], ...] = ()
-    promises: tuple[tuple[str, str], ...] = ()
+    particulars: tuple[Particular, ...] = ()
+    questions: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
     covers: int = 0
     first: int | None = None
     last: int | None = None
@@ -47,13 +53,16 @@ class Digest:
         if topic := turn.decision.get("topic"):
             topics.pop(topic, None)  # a topic that comes up again moves to the end
             topics[topic] = turn.decision.get("state", "open")
-        promises = dict.fromkeys(self.promises)
-        if promise := turn.decision.get("promise"):
-            promises[(to_text(turn.at), promise)] = None
+        said = (*find_particulars(turn.text, asked=" ".join(self.asked)), *find_particulars(turn.reply))
+        questions = dict.fromkeys((*self.questions, *find_questions(turn.text)))
+        state = turn.decision.get("state")
+        answered = state == "answered" if state else states(turn.reply)
         return replace(
             self,
             topics=tuple(topics.items())[-MOST_TOPICS:],
-            promises=tuple(promises)[-MOST_PROMISES:],
+            particulars=_merge(self.particulars, said),
+            questions=() if answered else tuple(questions)[-MOST_QUESTIONS:],
+            asked=find_questions(turn.reply)[-MOST_QUESTIONS:],
             covers=turn.number,
             first=self.first or turn.id,
             last=turn.id,
@@ -66,8 +75,75 @@ class Digest:
             digest = digest.fold(turn)
         return digest
 
+    def text(self, budget: int, count_tokens: Callable[[str], int], promises: Sequence[str] = ()) -> str:
+        """Return the digest in words, in at most `budget` tokens, with what was promised meanwhile.
+
+        What matters most goes in first: what is open, then whom and what it is about, then dates and amounts; of each
+        kind the newest first.
+        """
+        taken: dict[str, list[str]] = {}
+        left = budget
+        for label, values in self._parts(promises):
+            heading = count_tokens(f"{label}: .")
+            for value in reversed(values):
+                cost = count_tokens(f"{value};") + (0 if label in taken else heading)
+                if cost <= left:
+                    taken.setdefault(label, []).insert(0, value)
+                    left -= cost
+        return " ".join(f"{label}: {'; '.join(values)}." for label, values in taken.items())
+
+    def _parts(self, promises: Sequence[str]) -> list[tuple[str, list[str]]]:
+        """Return what there is to say by its label, the most important first, each oldest first."""
+
+        def of(kind: str) -> list[str]:
+            return [one.text for one in self.particulars if one.kind == kind]
+
+        return [
+            ("Open", [topic for topic, state in self.topics if state != "answered"]),
+            ("Names", of("name")),
+            ("Numbers", of("number")),
+            ("Contact", of("contact")),
+            ("Unanswered", list(self.questions)),
+            ("Dates", of("date")),
+            ("Amounts", of("amount")),
+            ("We asked", list(self.asked)),
+            ("Promised", list(promises)),
+            ("Answered", [topic for topic, state in self.topics if state == "answered"]),
+            ("Mentioned", of("proper")),
+        ]
+
+
+def _merge(known: tuple[Particular, ...], said: Iterable[Particular]) -> tuple[Particular, ...]:
+    """Return particulars with what was said last at the end, and none that another one says too."""
+    kept = list(known)
+    for one in said:
+        holding = [other for other in kept if one.stands_in(other.key)] or [one]
+        kept = [other for other in kept if other not in holding and not other.stands_in(one.key)] + holding
+    return tuple(kept)[-MOST_PARTICULARS:]
+
+
+def mend(prose: str, digest: Digest, held: str = "") -> str:
+    """Return prose with what it drops of the turns that a digest covers added at its end, as it was written.
+
+    `held` is what facts hold, and need not be said again. Commitments hold the promises.
+    """
+    wanted = [one for one in digest.particulars if one.kind != "proper"]
+    lost = [one.text for one in missing(wanted, f"{prose}\n{held}")]
+    said = set(plain(prose).split())
+    unasked = [one for one in digest.questions if not _says(one, said)]
+    mended = [f"Also: {'; '.join(lost)}."] if lost else []
+    mended += [f"Unanswered: {' '.join(unasked)}"] if unasked else []
+    return " ".join([prose, *mended])
+
+
+def _says(sentence: str, words: set[str]) -> bool:
+    """Return whether most of the longer words of a sentence are among some words."""
+    longer = {word for word in plain(sentence).split() if len(word) > 3}
+    return 2 * len(longer & words) > len(longer)
+
 
 _READ = select(SUMMARIES).where(SUMMARIES.c.session_id == bindparam("session_id"))
+_FACTS = select(FACTS.c.value).where(FACTS.c.customer_id == bindparam("customer_id"), FACTS.c.superseded_at.is_(None))
 _BETWEEN = (
     select(*COLUMNS)
     .where(
@@ -86,8 +162,9 @@ def load_summaries(connection: Connection, session_id: str) -> tuple[Digest, str
         if row.writer == "digest":
             first, last = row.turn_ids
             topics = tuple((topic, state) for topic, state in row.content["topics"])
-            promises = tuple((at, promise) for at, promise in row.content["promises"])
-            digest = Digest(topics, promises, row.covers, first, last)
+            particulars = tuple(Particular(kind, text) for kind, text in row.content["particulars"])
+            questions, asked = tuple(row.content["questions"]), tuple(row.content["asked"])
+            digest = Digest(topics, particulars, questions, asked, row.covers, first, last)
         else:
             prose, covers = row.content["text"], row.covers
     return digest, prose, covers
@@ -102,24 +179,32 @@ def turns_between(connection: Connection, session_id: str, after: int, upto: int
 
 def store_digest(connection: Connection, session_id: str, customer_id: str, digest: Digest) -> None:
     """Store a session's digest in place of the older one."""
-    content = {"topics": digest.topics, "promises": digest.promises}
+    content = {
+        "topics": digest.topics,
+        "particulars": [(one.kind, one.text) for one in digest.particulars],
+        "questions": digest.questions,
+        "asked": digest.asked,
+    }
     _store(connection, session_id, customer_id, "digest", content, (digest.first, digest.last), digest.covers)
 
 
 def write_prose(store: Store, session_id: str, customer_id: str, writer: SummaryWriter) -> bool:
     """Let a chat model write the prose of the turns that left the buffer; return whether there is a new one.
 
-    A model that fails or says nothing changes nothing; what it should have covered is covered next time.
+    A model that fails or says nothing changes nothing; what it should have covered is covered next time. Prose that
+    drops particulars of the turns it covers is mended before it is stored.
     """
     try:
         with store.read() as connection:
             digest, prose, covers = load_summaries(connection, session_id)
             turns = turns_between(connection, session_id, covers, digest.covers)
+            held = " \n".join(connection.scalars(_FACTS, {"customer_id": customer_id}))
         if not turns:
             return False
         text = writer(prose, turns).strip()
         if not text:
             raise ValueError("the chat model returned an empty summary")
+        text = mend(text, digest, held)
         with store.write() as connection:
             # Forgotten or written meanwhile: the prose may hold what must not return.
             if load_summaries(connection, session_id)[1:] != (prose, covers):

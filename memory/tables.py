@@ -2,6 +2,7 @@
 
     customers 1-n sessions 1-n turns 1-1 vectors
                                  |-n facts      (each with the turn it was said in; a newer value ends the older one)
+                                 |-n commitments (what was promised in the turn, by when, and what became of it)
                                  |-1 feedback
               sessions 1-1 summaries per writer (the desk's digest, or the chat model's)
 
@@ -71,6 +72,22 @@ FACTS = Table(
     Column("superseded_at", String(32)),
     Index("facts_of_customer", "customer_id", "name"),
     Index("facts_of_turn", "turn_id"),
+    sqlite_autoincrement=True,
+)
+COMMITMENTS = Table(
+    "commitments",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("customer_id", String(128), _parent("customers.id"), nullable=False),
+    Column("turn_id", Integer, _parent("turns.id"), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("made_at", String(32), nullable=False),
+    Column("due", String(10)),  # a date, none where no time was named
+    Column("state", String(16), nullable=False),  # open | kept | cancelled
+    Column("settled_at", String(32)),
+    Index("commitments_of_customer", "customer_id", "state"),
+    Index("commitments_of_turn", "turn_id"),
+    Index("commitments_due", "state", "due"),
     sqlite_autoincrement=True,
 )
 SUMMARIES = Table(

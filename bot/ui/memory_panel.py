@@ -11,6 +11,7 @@ import gradio as gr
 from bot.chatbot import Chatbot
 from bot.ui.markup import day, plain, sources_of
 from bot.ui.visitor import Visitors
+from memory.commitments import commitments
 from memory.erasure import forget_customer, forget_fact, forget_session, forget_turn
 from memory.history import facts_of, session_digest, sessions, transcript
 from memory.store import to_text
@@ -97,12 +98,13 @@ def _draw_facts(bot: Chatbot, customer: str, entry: _Entry) -> bool:
 
 def _draw_conversations(bot: Chatbot, customer: str, session_id: str, entry: _Entry) -> bool:
     drawn = False
+    promised = commitments(bot.memory.store, customer)
     for one in sessions(bot.memory.store, customer, _MOST_SESSIONS):
         digest = session_digest(bot.memory.store, one.id)
         with bot.memory.store.read() as connection:
             _, prose, _ = load_summaries(connection, one.id)
         lines = [f"{topic} ({state.replace('_', ' ')})" for topic, state in digest.topics]
-        lines += [f"promised: {promise}" for _, promise in digest.promises]
+        lines += [f"promised: {promise.text}" for promise in promised if promise.session_id == one.id]
         if not drawn:
             gr.HTML("<h3>Conversations</h3>")
         drawn = True

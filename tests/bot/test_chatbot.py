@@ -6,11 +6,13 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from langchain_core.runnables import RunnableLambda
 
 from bot.chatbot import Chatbot
+from memory.commitments import commitments, settle
 from memory.conversation import WrongCustomerError
 from memory.facts import Fact
 from memory.history import facts_of, session_digest, transcript
@@ -133,6 +135,30 @@ def test_memory_answers_what_it_holds(bot: Chatbot, clock: Clock) -> None:
     topic = bot.respond("what did you tell me about the boots earlier?", "s2", "nora")
     assert "are the boots in stock" in topic.text
     assert topic.sources[0].kind == "turn"
+
+
+def test_a_card_number_and_a_password_are_neither_stored_nor_embedded(bot: Chatbot, home: Path) -> None:
+    say(bot, "my card 4111 1111 1111 1111 was charged twice, my password is hunter2", "why?")
+    assert [turn.text for turn in transcript(bot.memory.store, "s1", "nora")] == [
+        "my card [card number] was charged twice, my password is [secret]",
+        "why?",
+    ]
+    held = b"".join(file.read_bytes() for file in home.glob("rapport.sqlite*"))
+    assert b"charged twice" in held
+    assert b"4111" not in held
+    assert b"hunter2" not in held
+
+
+def test_a_promise_is_owed_in_the_next_session_until_it_is_kept(bot: Chatbot, clock: Clock) -> None:
+    say(bot, "I want to make a complaint")
+    clock.advance(days=1)
+    assert "Still to come, as promised: the team will acknowledge your complaint" in bot.greet("s2", "nora").text
+    assert "(by 26 November 2026)" in say(bot, "what did you promise me?", session="s2")
+    clock.advance(days=7)
+    assert "overdue" in say(bot, "what did you promise me?", session="s3")
+    settle(bot.memory.store, commitments(bot.memory.store, "nora")[0].id, "kept", clock.now)
+    assert "(done)" in say(bot, "what did you promise me?", session="s4")
+    assert "Still to come" not in bot.greet("s5", "nora").text
 
 
 def test_memory_admits_what_it_does_not_hold(bot: Chatbot) -> None:

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from bot.chatbot import Chatbot
 from bot.desk import BUNDLED, DESKS, Desk
 from bot.models import encoder_folder, intent_folder
 from tests.bot.conftest import Run, refusal
+from tests.conftest import Clock
 
 COMMANDS = [
     *([], ["serve"], ["chat"], ["desk"], ["desk", "check"], ["desk", "new"], ["train"], ["train", "intent"]),
     *(["models"], ["models", "list"], ["models", "promote"], ["models", "rollback"], ["models", "delete"]),
     *(["evaluate"], ["ingest"], ["memory"], ["memory", "show"], ["memory", "export"], ["memory", "forget"], ["doctor"]),
+    *(["memory", "promises"], ["memory", "settle"], ["memory", "health"]),
 ]
 
 
@@ -127,6 +130,33 @@ def test_what_was_said_in_a_chat_is_shown_exported_and_forgotten(rapport: Run) -
     assert rapport("memory", "forget", "nora").stdout == "Forgot 2 turns.\n"
     assert "Nothing is held about a customer 'nora'" in refusal(rapport("memory", "export", "nora"))
     assert [one["id"] for one in json.loads(rapport("memory", "show", "--json").stdout)] == ["tom"]
+
+
+def test_what_is_overdue_is_listed_until_it_is_settled(rapport: Run, bot: Chatbot, clock: Clock) -> None:
+    clock.advance(days=-400)
+    bot.respond("I want to make a complaint", "s1", "nora")
+    bot.respond("what did you promise me?", "s1", "nora")
+
+    (promise,) = json.loads(rapport("memory", "promises", "--overdue", "--json").stdout)
+    assert (promise["customer"], promise["due"], promise["state"]) == ("nora", "2025-10-22", "overdue")
+    assert promise["promise"] in rapport("memory", "promises", "nora").stdout.replace("\n", " ")
+    assert rapport("memory", "promises", "tom").stdout == "Nothing was promised.\n"
+
+    assert rapport("memory", "settle", promise["id"], "kept").stdout == f"Promise {promise['id']} is kept.\n"
+    assert rapport("memory", "promises", "--overdue").stdout == "Nothing is overdue.\n"
+    assert [one["state"] for one in json.loads(rapport("memory", "promises", "--json").stdout)] == ["kept"]
+    assert "There is no promise 99" in refusal(rapport("memory", "settle", 99, "kept"))
+
+
+def test_the_health_of_memory_is_reported_without_a_value(rapport: Run, bot: Chatbot) -> None:
+    bot.respond("my email is nora@example.com", "s1", "nora")
+    found = json.loads(rapport("memory", "health", "nora", "--json").stdout)
+    shown = rapport("memory", "health").stdout
+
+    assert (found["turns"], found["facts"], found["growth"]) == (1, 1, {"2026-11": [1, 1]})
+    assert [one["name"] for one in found["never_used"]] == ["email"]
+    assert "never used" in shown
+    assert "nora@example.com" not in shown
 
 
 def test_an_empty_memory_says_so(rapport: Run) -> None:

@@ -123,6 +123,19 @@ def test_chat_model_summarises_what_leaves_the_buffer(make_bot: Callable[..., Ch
     assert 0 < covers <= digest.covers
 
 
+def test_the_chat_model_is_shown_the_summary_and_what_is_owed(make_bot: Callable[..., Chatbot]) -> None:
+    model = scripted(*[["Noted."] for _ in range(60)])
+    bot = make_bot(chat_model=model)
+    bot.respond("I want to make a complaint", "old", "nora")
+    bot.respond("my order R-10234 is late", "s1", "nora")
+    for _ in range(20):
+        bot.respond(QUESTION, "s1", "nora")
+    prompt = str(model.asked[-1])
+    assert "the team will acknowledge your complaint" in prompt
+    assert "due by 26 November 2026" in prompt
+    assert "Earlier in this conversation:" in prompt
+
+
 def test_failed_summary_changes_nothing_and_is_tried_again(make_bot: Callable[..., Chatbot]) -> None:
     bot = make_bot()
     for _ in range(20):

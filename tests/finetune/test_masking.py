@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune.masking import mask, tidy
+from finetune.masking import mask, mask_secrets, tidy
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,38 @@ def test_addresses_cards_and_phones_are_masked(text: str, masked: str) -> None:
 )
 def test_other_numbers_stay(text: str) -> None:
     assert mask(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("my card is 4111 1111 1111 1111, cvv: 123", "my card is [card number], cvv: [secret]"),
+        ("pay to GB29 NWBK 6016 1331 9268 19 please", "pay to [account number] please"),
+        ("de89370400440532013000", "[account number]"),
+        ("my password is hunter2!", "my password is [secret]!"),
+        ("Password: 'correct-horse'. Thanks", "Password: '[secret]'. Thanks"),
+        ("the PIN is 4821 and it fails", "the PIN is [secret] and it fails"),
+        ("I changed my password to Rosebud99", "I changed my password to [secret]"),
+    ],
+)
+def test_secrets_are_masked(text: str, masked: str) -> None:
+    assert mask_secrets(text) == masked
+    assert mask_secrets(masked) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my password is not working",
+        "How do I reset my password? I forgot it.",
+        "the security code was never asked for",
+        "order R-10234 for nora@example.com, ring 07700 900461",
+        "GB29 NWBK 6016 1331 9268 18 is no account",
+        "4111 1111 1111 1112 is no card",
+    ],
+)
+def test_what_gives_no_secret_away_stays(text: str) -> None:
+    assert mask_secrets(text) == text
 
 
 def test_what_is_to_be_kept_stays() -> None:

@@ -17,6 +17,8 @@ from memory import store as store_module
 from memory.store import from_text, to_text
 from memory.tables import CUSTOMERS, TURNS
 
+_VERSION = len(migrations.MIGRATIONS)
+
 
 def _add(connection: Connection, customer_id: str) -> None:
     connection.execute(insert(CUSTOMERS), {"id": customer_id, "created_at": "2026-11-24T10:00:00.000+00:00"})
@@ -47,39 +49,41 @@ def test_migrations_run_once_and_rows_survive_reopening(database: Path, store: S
     again = Store(store.url)
     assert _customers(again) == ["ada"]
     with again.read() as connection:
-        assert connection.execute(text("SELECT version FROM schema_version")).scalars().all() == [1]
+        assert connection.execute(text("SELECT version FROM schema_version")).scalars().all() == [
+            *range(1, _VERSION + 1)
+        ]
     again.close()
 
 
 def test_a_newer_migration_runs_on_an_older_database(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def m002(connection: Connection) -> None:
+    def another(connection: Connection) -> None:
         connection.execute(text("CREATE TABLE extra (id INTEGER)"))
 
-    monkeypatch.setattr(migrations, "MIGRATIONS", [*migrations.MIGRATIONS, m002])
+    monkeypatch.setattr(migrations, "MIGRATIONS", [*migrations.MIGRATIONS, another])
     again = Store(store.url)
     with again.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM extra")).scalar() == 0
-        assert connection.execute(text("SELECT max(version) FROM schema_version")).scalar() == 2
+        assert connection.execute(text("SELECT max(version) FROM schema_version")).scalar() == _VERSION + 1
     again.close()
 
 
 def test_a_migration_that_fails_changes_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def m002(connection: Connection) -> None:
+    def another(connection: Connection) -> None:
         connection.execute(text("CREATE TABLE extra (id INTEGER)"))
         connection.execute(text("CREATE TABLE extra (id INTEGER)"))
 
-    monkeypatch.setattr(migrations, "MIGRATIONS", [*migrations.MIGRATIONS, m002])
+    monkeypatch.setattr(migrations, "MIGRATIONS", [*migrations.MIGRATIONS, another])
     with pytest.raises(StoreError, match="extra already exists"):
         Store(store.url)
     with store.read() as connection:
-        assert connection.execute(text("SELECT max(version) FROM schema_version")).scalar() == 1
+        assert connection.execute(text("SELECT max(version) FROM schema_version")).scalar() == _VERSION
         assert not connection.execute(text("SELECT * FROM sqlite_master WHERE name = 'extra'")).all()
 
 
 def test_a_database_of_a_newer_version_is_refused(store: Store) -> None:
     with store.write() as connection:
         connection.execute(text("INSERT INTO schema_version (version) VALUES (99)"))
-    with pytest.raises(StoreError, match=r"has version 99.*knows versions up to 1\. Upgrade Rapport\."):
+    with pytest.raises(StoreError, match=rf"has version 99.*knows versions up to {_VERSION}\. Upgrade Rapport\."):
         Store(store.url)
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import delete, event, update
 
 from memory.history import session_digest, transcript
-from memory.store import Store, Turn, to_text
-from memory.summary import MOST_TOPICS, Digest, load_summaries
+from memory.particulars import Particular
+from memory.store import Store, Turn
+from memory.summary import MOST_PARTICULARS, MOST_TOPICS, Digest, load_summaries
 from memory.tables import SUMMARIES, TURNS
+from retrieval import Encoder
 from tests.memory.conftest import Talk
 
 
@@ -65,16 +69,99 @@ def test_a_topic_that_comes_up_again_moves_to_the_end_with_its_new_state(talk: T
     assert talk.load().digest.topics == (("sizes", "answered"), ("returns", "handed_over"))
 
 
-def test_promises_are_kept_with_the_time_they_were_made(talk: Talk) -> None:
-    promised_at = to_text(talk.clock.now)
-    talk("my tent is torn", decision={"promise": "a call back"})
-    _discuss(talk, "a", "b")
-    assert talk.load().digest.promises == ((promised_at, "a call back"),)
-
-
 def test_a_digest_does_not_grow_without_end(talk: Talk) -> None:
     _discuss(talk, *(f"topic {number}" for number in range(MOST_TOPICS + 6)))
     assert _topics(talk.load().digest) == [f"topic {number}" for number in range(4, MOST_TOPICS + 4)]
+
+
+def test_particulars_do_not_grow_without_end_and_the_newest_stay(talk: Talk) -> None:
+    for number in range(0, MOST_PARTICULARS + 10, 2):
+        talk(f"orders {1000 + number} and {1001 + number}")
+    particulars = talk.load().digest.particulars
+    assert len(particulars) == MOST_PARTICULARS
+    assert particulars[-1].text == str(1000 + MOST_PARTICULARS + 10 - 5)
+
+
+def test_a_particular_said_twice_is_kept_once_and_a_full_name_takes_the_place_of_a_first_name(talk: Talk) -> None:
+    talk("my name is Daiki, order 10234", reply="Thank you, Daiki.")
+    talk("my name is Daiki Johnson, and order 10234 is late")
+    _discuss(talk, "a", "b")
+    assert [(one.kind, one.text) for one in talk.load().digest.particulars] == [
+        ("number", "10234"),
+        ("name", "Daiki Johnson"),
+    ]
+
+
+def test_the_summary_names_what_left_the_buffer(talk: Talk) -> None:
+    talk("my name is nora, where is order 10234?", reply="It cost $50 and comes on Friday. Which address is it?")
+    _discuss(talk, "a", "b")
+    assert talk.load().summary == (
+        "Names: nora. Numbers: 10234. Dates: Friday. Amounts: $50. We asked: Which address is it?."
+    )
+
+
+def test_a_question_stays_open_until_a_reply_says_something(talk: Talk) -> None:
+    talk("where is my order?", reply="Which order is it?")
+    _discuss(talk, "a")
+    talk("b")
+    assert talk.load().digest.questions == ("where is my order?",)
+    talk("c")
+    assert talk.load().digest.questions == ()
+
+
+def test_what_was_promised_in_the_session_is_in_its_summary(talk: Talk) -> None:
+    talk("torn", reply="We'll refund you by Friday.", decision={"written_by": "colleague"})
+    _discuss(talk, "a", "b")
+    assert "Promised: We'll refund you by Friday." in talk.load().summary
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    budget=st.integers(0, 80),
+    values=st.lists(st.text(min_size=1, max_size=30), max_size=20),
+    topics=st.lists(st.sampled_from(["returns", "where is it?", "a longer topic, with a comma"]), max_size=3),
+)
+def test_a_digest_in_words_never_exceeds_its_budget(
+    encoder: Encoder, budget: int, values: list[str], topics: list[str]
+) -> None:
+    digest = Digest(
+        topics=tuple((topic, "open") for topic in topics),
+        particulars=tuple(Particular("number", value) for value in values),
+        asked=tuple(values[:2]),
+    )
+    text = digest.text(budget, encoder.count_tokens)
+    assert not text or encoder.count_tokens(text) <= budget
+
+
+def test_the_newest_of_a_kind_stay_where_the_budget_is_short(encoder: Encoder) -> None:
+    digest = Digest(particulars=tuple(Particular("number", f"{number}") for number in range(1001, 1011)))
+    assert digest.text(10, encoder.count_tokens) == "Numbers: 1009; 1010."
+
+
+def test_prose_that_drops_particulars_is_mended_from_the_turns(talk: Talk) -> None:
+    talk("my name is nora, order 10234 is late", reply="It cost $50.00 and comes on 6 May.")
+    talk("will it be here by Friday?", reply="Which postcode is it?")
+    _discuss(talk, "a")
+    talk("b")
+    talk.memory.summarise("s1", "ada", lambda prose, turns: "Nora's order is due on May 6th, for $50.")
+    assert talk.load().prose == (
+        "Nora's order is due on May 6th, for $50. Also: 10234; nora; Friday. Unanswered: will it be here by Friday?"
+    )
+
+
+def test_prose_need_not_repeat_what_facts_hold(talk: Talk) -> None:
+    talk("order 10234 is late", facts={"order_number": "R-10234 10234"})
+    _discuss(talk, "a", "b")
+    talk.memory.summarise("s1", "ada", lambda prose, turns: "An order is late.")
+    assert talk.load().prose == "An order is late."
+
+
+def test_particulars_of_turns_covered_long_ago_survive_every_new_prose(talk: Talk) -> None:
+    talk("order 10234 is late")
+    for topic in "abcde":
+        _discuss(talk, topic)
+        talk.memory.summarise("s1", "ada", lambda prose, turns: "They talked.")
+    assert talk.load().prose == "They talked. Also: 10234."
 
 
 def test_a_deleted_digest_is_made_again_from_the_turns(store: Store, talk: Talk) -> None:
