@@ -129,6 +129,8 @@ def _remembered(context: Context) -> str:
         lines.append(f"Promised on {promise.made_at:%d %B %Y}, {state}{due}: {promise.text}")
     for hit in context.recalled:
         lines.append(f"On {hit.turn.at:%d %B %Y} the customer wrote: {hit.turn.text}\nThe reply was: {hit.turn.reply}")
+        if hit.before is not None:
+            lines.append(f"Just before that the customer wrote: {hit.before.text}")
     return "\n".join(lines) or "nothing"
 
 

@@ -117,6 +117,7 @@ class ConversationMemory:
                 customer_id,
                 text,
                 query,
+                now,
                 self.budgets.recalled_turns,
                 exclude={turn.id for turn in buffer},
             )

@@ -1,4 +1,4 @@
-"""Recall: a customer's past turns, found by meaning (FAISS) and by words (BM25).
+"""Recall: a customer's past turns, found by meaning, by words and by date, each with the turns around it.
 
 Whose memory it is comes first: every customer has an index of their own, built from their rows when they write and
 kept while it is among the most recently used. So the cost of one customer's turn does not grow with other customers'
@@ -11,26 +11,32 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import numpy as np
-from langchain_core.documents import Document
 from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, delete, select
 
 from memory.buffer import COLUMNS, to_turn
-from memory.store import Turn
+from memory.store import Turn, from_text
 from memory.tables import TURNS, VECTORS
+from retrieval.dialogue import DialogueIndex, Hit, Said
 from retrieval.encoder import DIM, Encoder
-from retrieval.hybrid import fuse
-from retrieval.index import FaissIndex
-from retrieval.lexical import BM25
 
 MOST_TURNS = 200_000  # indexed turns kept in memory over all customers: about 400 MB
 _OWN_TURNS = 1  # what an index takes by itself, in turns
-_SHARE = 20  # candidates taken from each ranking beyond those that are left out
 
 _NEW = (
-    select(TURNS.c.id, TURNS.c.text, TURNS.c.reply, VECTORS.c.vector, VECTORS.c.encoder)
+    select(
+        TURNS.c.id,
+        TURNS.c.session_id,
+        TURNS.c.at,
+        TURNS.c.text,
+        TURNS.c.reply,
+        VECTORS.c.vector,
+        VECTORS.c.encoder,
+    )
     .join(VECTORS, VECTORS.c.turn_id == TURNS.c.id, isouter=True)
     .where(TURNS.c.customer_id == bindparam("customer_id"), TURNS.c.id > bindparam("after"))
     .order_by(TURNS.c.id)
@@ -40,10 +46,17 @@ _BY_ID = select(*COLUMNS).where(TURNS.c.id.in_(bindparam("ids", expanding=True))
 
 @dataclass(frozen=True)
 class Recalled:
-    """A past turn that may matter now, with the cosine similarity of its message to the new one."""
+    """A past turn that may matter now, with the turns before and after it in its session, where there are any.
+
+    `similarity` is the cosine of its message's meaning to the new one's; `evidence` says how much speaks for it that
+    what the new message asks about was said there (`retrieval.dialogue.Hit`).
+    """
 
     turn: Turn
     similarity: float
+    evidence: float
+    before: Turn | None
+    after: Turn | None
 
 
 class _CustomerIndex:
@@ -52,9 +65,8 @@ class _CustomerIndex:
     `last` is the newest turn id it covers, `counted` what it counts towards `MOST_TURNS`.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
-        self.meaning = FaissIndex(encoder, DIM)
-        self.words = BM25()
+    def __init__(self) -> None:
+        self.turns = DialogueIndex()
         self.last = 0
         self.counted = _OWN_TURNS
         self.lock = threading.Lock()
@@ -75,26 +87,19 @@ class Recall:
         customer_id: str,
         text: str,
         query: NDArray[np.float32],
+        now: datetime,
         k: int,
         exclude: Collection[int] = (),
     ) -> list[Recalled]:
         """Return up to `k` past turns of a customer, best first, without those in `exclude`.
 
-        `query` is the unit vector of `text`, of shape `(384,)`.
+        `query` is the unit vector of `text`, of shape `(384,)`; dates in the text are understood as said at `now`.
         """
         index = self._index(customer_id)
-        depth = _SHARE + len(exclude)
         with index.lock:
             self._catch_up(connection, customer_id, index)
-            by_meaning = [(str(document.id), cosine) for document, cosine in index.meaning.search_vector(query, depth)]
-            by_words = [key for key, _ in index.words.search(text, depth)]
-        ranked = [int(key) for key, _ in fuse([key for key, _ in by_meaning], by_words)]
-        best = [key for key in ranked if key not in exclude][:k]
-        if not best:
-            return []
-        turns = {row.id: to_turn(row) for row in connection.execute(_BY_ID, {"ids": best})}
-        cosines = dict(by_meaning)
-        return [Recalled(turns[key], cosines.get(str(key), 0.0)) for key in best if key in turns]
+            hits = index.turns.search(text, query, now.date(), k, exclude)
+        return _with_turns(connection, hits)
 
     def forget(self, customer_id: str) -> None:
         """Drop what is held about a customer; the next search builds it again from the rows that are left."""
@@ -106,7 +111,7 @@ class Recall:
         with self._lock:
             index = self._indexes.get(customer_id)
             if index is None:
-                index = self._indexes[customer_id] = _CustomerIndex(self._encoder)
+                index = self._indexes[customer_id] = _CustomerIndex()
                 self._counted += index.counted
             self._indexes.move_to_end(customer_id)
             while len(self._indexes) > 1 and self._counted > MOST_TURNS:
@@ -132,11 +137,25 @@ class Recall:
                 vectors[place] = np.frombuffer(rows[place].vector, dtype="<f4")
         if stale:  # the vectors are missing, damaged or another encoder's: derived things are made again
             vectors[stale] = self._encoder.encode([rows[place].text for place in stale])
-        keys = [str(row.id) for row in rows]
-        index.meaning.add_vectors([Document(id=key, page_content="") for key in keys], vectors)
-        index.words.add(keys, [f"{row.text}\n{row.reply}" for row in rows])
+        index.turns.add([_said(row) for row in rows], vectors)
         index.last = rows[-1].id
         self._count(customer_id, index, len(rows))
+
+
+def _said(row: Any) -> Said:
+    return Said(row.id, row.session_id, from_text(row.at).date(), f"{row.text}\n{row.reply}")
+
+
+def _with_turns(connection: Connection, hits: Sequence[Hit]) -> list[Recalled]:
+    wanted = {key for hit in hits for key in (hit.id, hit.before, hit.after) if key is not None}
+    if not wanted:
+        return []
+    turns = {row.id: to_turn(row) for row in connection.execute(_BY_ID, {"ids": sorted(wanted)})}
+    return [
+        Recalled(turns[hit.id], hit.similarity, hit.evidence, turns.get(hit.before or 0), turns.get(hit.after or 0))
+        for hit in hits
+        if hit.id in turns
+    ]
 
 
 def store_vectors(

@@ -1,16 +1,23 @@
-"""BM25 over a growing set of texts, for finding text by its words."""
+"""BM25 over a growing set of texts, for finding text by its words, in any script."""
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+import regex
+from numpy.typing import NDArray
 from snowballstemmer import stemmer
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+Floats = NDArray[np.floating]
+
+# Scripts that put no space between words are cut into characters and pairs of characters, as search engines do.
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_LETTER = rf"[\p{{L}}\p{{M}}\p{{N}}--[{_UNSPACED}]]"
+_WORD = regex.compile(rf"(?V1)(?P<run>[{_UNSPACED}]+)|{_LETTER}+(?:['’]{_LETTER}+)?")
 # Words that say nothing about the subject of an English message.
 _STOP_WORDS = frozenset(
     "a about am an and any are as at be been but by can could did do does for from had has have he her hers him his "
@@ -18,13 +25,40 @@ _STOP_WORDS = frozenset(
     "their them then there these they this those to too u up us was we were what when where which who why will with "
     "would you your".split()
 )
+# Forms that a stemmer cannot lead back to their word.
+_IRREGULAR = {
+    form: word
+    for word, *forms in map(
+        str.split,
+        "become became|begin began begun|break broke broken|bring brought|build built|buy bought|catch caught|"
+        "child children|choose chose chosen|come came|draw drew drawn|drink drank drunk|drive drove driven|"
+        "eat ate eaten|fall fell fallen|feel felt|find found|fly flew flown|foot feet|forget forgot forgotten|"
+        "freeze froze frozen|"
+        "get got gotten|give gave given|go went gone|grow grew grown|hear heard|hold held|keep kept|know knew known|"
+        "lead led|leave left|lend lent|lose lost|make made|man men|meet met|pay paid|person people|ride rode ridden|"
+        "rise rose risen|run ran|say said|see saw seen|sell sold|send sent|sing sang sung|sleep slept|"
+        "speak spoke spoken|spend spent|steal stole stolen|swim swam swum|take took taken|teach taught|tear tore torn|"
+        "tell told|think thought|throw threw thrown|understand understood|wake woke woken|wear wore worn|win won|"
+        "woman women|write wrote written".split("|"),
+    )
+    for form in forms
+}
 _stem = stemmer("english").stemWord
 
 
 def terms(text: str) -> list[str]:
-    """Return the stemmed words of a text (Snowball English), lower case, without stop words."""
-    words = (word.replace("’", "'") for word in _WORD.findall(text.lower()))
-    return [_stem(word) for word in words if word not in _STOP_WORDS]
+    """Return the words of a text as they are compared, lower case, without stop words.
+
+    Words are stemmed (Snowball English, irregular forms looked up). Text in a script without spaces between words
+    (Chinese, Japanese, Thai, ...) gives its characters and its pairs of neighbouring characters.
+    """
+    found: list[str] = []
+    for match in _WORD.finditer(unicodedata.normalize("NFKC", text).lower()):
+        if run := match["run"]:
+            found += [*run, *(run[at : at + 2] for at in range(len(run) - 1))]
+        elif (word := match[0].replace("’", "'")) not in _STOP_WORDS:
+            found.append(_stem(_IRREGULAR.get(word, word)))
+    return found
 
 
 class BM25:
@@ -37,11 +71,16 @@ class BM25:
     def __init__(self, k1: float = 1.2, b: float = 0.75) -> None:
         self._k1, self._b = k1, b
         self._postings: dict[str, tuple[array[int], array[int]]] = {}  # term -> rows that hold it, how often each does
-        self._lengths = array("i")  # terms in each row
+        self._lengths = array("i")
         self._ids: list[str] = []
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    @property
+    def lengths(self) -> NDArray[np.float64]:
+        """How many terms each text has `(n,)`, in the order of adding."""
+        return np.array(self._lengths, dtype=np.float64)
 
     def add(self, ids: Sequence[str], texts: Iterable[str]) -> None:
         """Add texts under ids that are not there yet."""
@@ -56,13 +95,31 @@ class BM25:
 
     def search(self, query: str, k: int) -> list[tuple[str, float]]:
         """Return up to `k` ids that share a word with the query, best first; equal scores keep the order of adding."""
-        scores = np.zeros(len(self._ids))
-        lengths = np.array(self._lengths, dtype=np.float64)
-        penalty = self._k1 * (1 - self._b + self._b * lengths / max(lengths.mean(), 1.0)) if self._ids else lengths
-        for term in dict.fromkeys(terms(query)):
-            if term in self._postings:
-                rows, frequencies = (np.array(part, dtype=np.int64) for part in self._postings[term])
-                idf = np.log1p((len(self._ids) - len(rows) + 0.5) / (len(rows) + 0.5))
-                scores[rows] += idf * frequencies * (self._k1 + 1) / (frequencies + penalty[rows])
+        scores, _ = self.match(terms(query))
         best = np.argsort(-scores, kind="stable")[:k]
         return [(self._ids[row], float(scores[row])) for row in best if scores[row] > 0]
+
+    def match(self, asked: Sequence[str], spread: Callable[[Floats], Floats] | None = None) -> tuple[Floats, Floats]:
+        """Return every text's score for terms and how many of them it covers, both `(n,)`, in the order of adding.
+
+        The cover is the share, 0 to 1, of the different terms, each counted by how rare it is; of no terms it is all.
+        `spread` lets a text
+        count for others: it is given numbers of shape `(..., n)` and returns them with the share of others in them.
+        """
+        count = len(self._ids)
+        asked = list(dict.fromkeys(asked))
+        frequencies: Floats = np.zeros((len(asked), count))
+        holders = np.zeros(len(asked))  # how many texts hold each term
+        for place, term in enumerate(asked):
+            if posting := self._postings.get(term):
+                frequencies[place, np.array(posting[0])] = posting[1]
+                holders[place] = len(posting[0])
+        if not asked or not count:
+            return np.zeros(count), np.ones(count)
+        lengths: Floats = self.lengths
+        if spread is not None:
+            frequencies, lengths = spread(frequencies), spread(lengths)
+        rarity = np.log1p((count - holders + 0.5) / (holders + 0.5))
+        penalty = self._k1 * (1 - self._b + self._b * lengths / max(lengths.mean(), 1.0))
+        scores = rarity @ (frequencies * (self._k1 + 1) / (frequencies + penalty))
+        return scores, rarity @ np.minimum(frequencies, 1.0) / rarity.sum()

@@ -161,6 +161,24 @@ def test_a_promise_is_owed_in_the_next_session_until_it_is_kept(bot: Chatbot, cl
     assert "Still to come" not in bot.greet("s5", "nora").text
 
 
+def test_asked_about_what_was_said_the_bot_says_what_and_when(bot: Chatbot, clock: Clock) -> None:
+    say(bot, "how do I wash my down jacket?", "are the boots in stock?")
+    clock.advance(days=30)
+    reply = bot.respond("what did you tell me about the down jacket before?", "s2", "nora")
+    assert "how do I wash my down jacket?" in reply.text
+    assert "24 November 2026" in reply.text
+    assert reply.sources[0].kind == "turn"
+
+
+def test_asked_about_what_was_never_said_the_bot_says_so(bot: Chatbot, clock: Clock) -> None:
+    say(bot, "how do I wash my down jacket?", "are the boots in stock?")
+    clock.advance(days=30)
+    reply = bot.respond("what did you tell me about the stove earlier?", "s2", "nora")
+    assert reply.action == "recap"
+    assert reply.text in bot.desk.answers["earlier_topic"].outcomes["nothing"]
+    assert not reply.sources
+
+
 def test_memory_admits_what_it_does_not_hold(bot: Chatbot) -> None:
     reply = bot.respond("what was my order number again?", "s1", "nora")
     assert reply.action == "recap"

@@ -39,6 +39,10 @@ def test_the_desks_that_come_with_the_bot_have_no_mistakes(name: str) -> None:
     assert check_desk(DESKS / name) == []
 
 
+def test_everything_the_bot_says_for_itself_is_text(desk: Desk) -> None:
+    assert all(isinstance(wording, str) for wordings in desk.replies.values() for wording in wordings)
+
+
 def test_the_bundled_desk_has_enough_of_everything(desk: Desk) -> None:
     wordings = [
         all(len(one) >= 2 for one in ([answer.text] if answer.text else answer.outcomes.values()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 
 import numpy as np
 import pytest
@@ -41,6 +42,46 @@ def test_a_turn_is_found_by_a_word_that_means_nothing_to_the_encoder(talk: Talk)
     for number in range(30):
         talk(f"The voucher code is ZX{number}QF", session="vouchers")
     assert _recalled(talk, "zx17qf")[0] == "The voucher code is ZX17QF"
+
+
+def test_a_turn_is_found_in_the_season_that_the_question_names(talk: Talk) -> None:
+    talk.clock.now = datetime(2026, 4, 12, 10, 0, tzinfo=timezone.utc)
+    talk("Which socks go with the boots?", session="spring")
+    talk.clock.now = datetime(2026, 10, 12, 10, 0, tzinfo=timezone.utc)
+    talk("Which socks go with the boots, please?", session="autumn")
+    talk.clock.now = datetime(2026, 11, 24, 10, 0, tzinfo=timezone.utc)
+    assert _recalled(talk, "the socks I asked about in spring")[0] == "Which socks go with the boots?"
+    assert _recalled(talk, "the socks I asked about last month")[0] == "Which socks go with the boots, please?"
+
+
+def test_a_turn_is_found_by_what_was_said_just_before_it(talk: Talk) -> None:
+    talk("I want to wash the quokka jacket", session="old")
+    talk("At thirty degrees then", session="old")
+    assert _recalled(talk, "quokka")[:2] == ["I want to wash the quokka jacket", "At thirty degrees then"]
+
+
+def test_a_turn_comes_with_its_neighbours_in_its_session(talk: Talk) -> None:
+    texts = ("Is the kettle quiet?", "My tent pole snapped", "Thank you")
+    for text in texts:
+        talk(text, session="old")
+        talk("Something else", session="another")
+    best = talk.load("tent pole", "new").recalled[0]
+    assert best.before is not None
+    assert best.after is not None
+    assert (best.before.text, best.turn.text, best.after.text) == texts
+    first = next(hit for hit in talk.load("quiet kettle", "new").recalled if hit.turn.text == texts[0])
+    assert first.before is None
+
+
+def test_there_is_more_evidence_for_what_was_said_than_for_what_was_not(talk: Talk) -> None:
+    talk("My tent pole snapped", session="old")
+    said, unsaid = (talk.load(text, "new").recalled[0].evidence for text in ("my tent pole", "my cat's birthday"))
+    assert said > 1 > unsaid
+
+
+def test_chinese_is_found_by_its_words(talk: Talk) -> None:
+    talk("我的帐篷杆断了", session="old")
+    assert _recalled(talk, "帐篷")[0] == "我的帐篷杆断了"
 
 
 def test_a_turn_is_found_by_the_words_of_its_reply(talk: Talk) -> None:
@@ -151,7 +192,7 @@ def test_customers_recall_at_the_same_time_without_mixing(store: Store, talk: Ta
 
     def search(name: str) -> list[str]:
         with store.read() as connection:
-            return [one.turn.text for one in recall.search(connection, name, "tent", query, 4)]
+            return [one.turn.text for one in recall.search(connection, name, "tent", query, talk.clock.now, 4)]
 
     with ThreadPoolExecutor(8) as pool:
         for name, found in zip(names * 10, pool.map(search, names * 10), strict=True):

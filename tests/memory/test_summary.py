@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -189,7 +191,12 @@ def test_the_digest_of_a_whole_session_includes_the_buffer(store: Store, talk: T
 
 def test_a_turn_asks_the_database_no_more_in_a_long_session_than_in_a_short_one(store: Store, talk: Talk) -> None:
     statements: list[str] = []
-    event.listen(store.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+
+    def note(*args: Any) -> None:
+        # How many turns are recalled, each with its neighbours, has a limit of its own.
+        statements.append(re.sub(r"IN \([?, ]+\)", "IN (?)", args[2]))
+
+    event.listen(store.engine, "before_cursor_execute", note)
     _discuss(talk, *"abcdef")
     statements.clear()
     _discuss(talk, "early")

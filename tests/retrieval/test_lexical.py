@@ -32,6 +32,10 @@ def _ids(index: BM25, query: str, k: int = 10) -> list[str]:
         ("I don’t, don't", ["don't", "don't"]),
         ("snake_case R-10234 café!", ["snake", "case", "r", "10234", "café"]),
         ("Where is my parcel, please?", ["parcel"]),
+        ("I bought what she has chosen", ["buy", "choos"]),
+        ("帐篷杆", ["帐", "篷", "杆", "帐篷", "篷杆"]),
+        ("ＡＢＣ のテント", ["abc", "の", "テ", "ン", "ト", "のテ", "テン", "ント"]),
+        ("मेरा टेंट", ["मेरा", "टेंट"]),
         ("it’s IT'S", []),
         ("¿?! …", []),
         ("", []),
@@ -66,6 +70,24 @@ def test_the_score_is_okapi_bm25() -> None:
     idf = math.log(1 + (2 - 1 + 0.5) / (1 + 0.5))
     assert key == "0"
     assert score == pytest.approx(idf * 2 * 2.2 / (2 + 1.2 * (0.25 + 0.75 * 3 / 2)))
+
+
+@pytest.mark.parametrize(("query", "found"), [("帐篷", ["0"]), ("断", ["0"]), ("注文番号", ["1"]), ("番号は", ["1"])])
+def test_text_without_spaces_is_found_by_its_words(query: str, found: list[str]) -> None:
+    assert _ids(_bm25("我的帐篷杆断了", "私の注文番号を教えて", "ขนาดรองเท้า"), query) == found
+
+
+def test_a_text_covers_the_share_of_the_terms_that_it_holds() -> None:
+    _, cover = _bm25("tent pole", "lamp").match(["tent", "pole"])
+    assert cover.tolist() == [1.0, 0.0]
+    _, cover = _bm25("tent pole", "lamp").match(["tent", "zebra"])
+    assert 0 < cover[0] < 0.5
+    assert _bm25("tent").match([])[1].tolist() == [1.0]
+
+
+def test_a_text_counts_for_others_as_far_as_it_is_spread() -> None:
+    scores, _ = _bm25("tent", "lamp").match(["tent"], lambda numbers: numbers + numbers[..., ::-1] / 2)
+    assert scores[0] > scores[1] > 0
 
 
 def test_an_empty_index_finds_nothing() -> None:
