@@ -1,7 +1,8 @@
 """Learning something new without forgetting the old: rehearsal over the small sample that a model keeps.
 
-Rehearsal: Robins, "Catastrophic Forgetting, Rehearsal and Pseudorehearsal", 1995. New labels have more messages than
-the sample keeps of the old ones; the loss makes up for that (logit adjustment: Menon et al., ICLR 2021).
+Rehearsal: Robins, "Catastrophic Forgetting, Rehearsal and Pseudorehearsal", 1995. Half of what rehearsed messages teach
+is the old model's own opinion of them (Li and Hoiem, "Learning without Forgetting", ECCV 2016). New labels have more
+messages than the sample keeps of the old ones; the loss makes up for that (logit adjustment: Menon et al., ICLR 2021).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from scipy.special import softmax
+from torch import Tensor, nn
 
 from finetune.base import load_base
 from finetune.corpus import Corpus, hold_out, make_corpus
@@ -27,7 +29,8 @@ from finetune.teaching import Taught
 from finetune.training import Progress, Settings, train
 from finetune.weights import load_weights
 
-_EPOCHS = 6
+_EPOCHS = 3
+_OWN_OPINION = 0.5  # of the old model, in the targets of rehearsed messages
 _SLOWER = 0.25  # of a new training's learning rates
 
 
@@ -106,10 +109,12 @@ def relearn(
     started = time.monotonic()
     everything = corpus.messages
     base_vectors = encode(network.encoder, everything.tokens)
-    before, _ = outputs(network, everything.only(corpus.held))
-    _widen(network, corpus, len(manifest["classes"]), bool(manifest["has_outside"]), base_vectors)
     taught, held = everything.only(corpus.kept), everything.only(corpus.held)
-    lesson = IntentLesson(network, taught, held, balanced=True)
+    before, _ = outputs(network, held)
+    opinions, _ = outputs(network, taught)
+    places = _widen(network, corpus, len(manifest["classes"]), bool(manifest["has_outside"]), base_vectors)
+    soft = None if corpus.coding.several else _recall(taught.targets.numpy(), opinions, places, corpus.width)
+    lesson = IntentLesson(network, taught, held, soft=soft, balanced=True)
     history = train(lesson, settings, progress, checkpoint)
     after, _ = outputs(network, held)
     lasting = _lasting(corpus, old, len(manifest["classes"]), before, after)
@@ -130,8 +135,13 @@ def plan(manifest: dict[str, Any], epochs: int | None, seed: int, tracker: str) 
 
 
 @torch.no_grad()
-def _widen(network: IntentNetwork, corpus: Corpus, old_classes: int, had_outside: bool, vectors: np.ndarray) -> None:
-    """Give the head a row for each new class: its messages' mean vector, as long as the old rows are on average."""
+def _widen(
+    network: IntentNetwork, corpus: Corpus, old_classes: int, had_outside: bool, vectors: np.ndarray
+) -> dict[int, int]:
+    """Give the head a row for each new class: its messages' mean vector, as long as the old rows are on average.
+
+    Return the place of each old row by its new place.
+    """
     old = network.head.linear
     places = {label: label for label in range(old_classes)}
     if had_outside:
@@ -151,6 +161,17 @@ def _widen(network: IntentNetwork, corpus: Corpus, old_classes: int, had_outside
         direction = torch.from_numpy(vectors[kept[mine]].mean(axis=0) - centre)
         new.weight[label] = direction / direction.norm() * old.weight[:old_classes].norm(dim=1).mean()
         new.bias[label] = old.bias[:old_classes].mean()
+    return places
+
+
+def _recall(targets: np.ndarray, opinions: np.ndarray, places: dict[int, int], width: int) -> Tensor:
+    """Return targets `(n, width)`: of old classes, half of what the old model thinks by its logits `(n, old width)`."""
+    soft = np.eye(width)[targets]
+    old = np.isin(targets, list(places))
+    thought = np.zeros((len(targets), width))
+    thought[:, list(places)] = softmax(opinions, axis=1)[:, list(places.values())]
+    soft[old] = (1 - _OWN_OPINION) * soft[old] + _OWN_OPINION * thought[old]
+    return torch.from_numpy(soft).float()
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, select
 
 from memory.buffer import COLUMNS, to_turn
-from memory.particulars import Particular, find_particulars, find_questions, missing, plain, states
+from memory.particulars import Particular, find_particulars, find_questions, missing, plain, sentences, states
 from memory.store import Store, StoreError, Turn
 from memory.tables import FACTS, SUMMARIES, TURNS
 
@@ -25,6 +25,7 @@ _LOG = logging.getLogger(__name__)
 MOST_TOPICS = 12
 MOST_PARTICULARS = 48
 MOST_QUESTIONS = 3
+MOST_QUOTES = 32
 
 # Writes the new prose from the old prose and the turns it does not cover yet.
 SummaryWriter = Callable[[str, Sequence[Turn]], str]
@@ -35,7 +36,8 @@ class Digest:
     """What a stretch of conversation came to: its topics, its particulars, and what was asked and not answered.
 
     `topics` maps a topic to `answered`, `open` or `handed_over`, oldest first; `particulars` are in the order in which
-    they were last said; `questions` are the customer's that no reply has answered, `asked` are ours in the last reply.
+    they were last said; `questions` are the customer's that no reply has answered, `asked` are ours in the last reply,
+    `quotes` the latest sentences of both sides.
     `covers` is the number of the last turn folded in, `first` and `last` are turn ids.
     """
 
@@ -43,6 +45,7 @@ class Digest:
     particulars: tuple[Particular, ...] = ()
     questions: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
+    quotes: tuple[str, ...] = ()
     covers: int = 0
     first: int | None = None
     last: int | None = None
@@ -63,6 +66,7 @@ class Digest:
             particulars=_merge(self.particulars, said),
             questions=() if answered else tuple(questions)[-MOST_QUESTIONS:],
             asked=find_questions(turn.reply)[-MOST_QUESTIONS:],
+            quotes=(*self.quotes, *sentences(turn.text), *sentences(turn.reply))[-MOST_QUOTES:],
             covers=turn.number,
             first=self.first or turn.id,
             last=turn.id,
@@ -79,7 +83,7 @@ class Digest:
         """Return the digest in words, in at most `budget` tokens, with what was promised meanwhile.
 
         What matters most goes in first: what is open, then whom and what it is about, then dates and amounts; of each
-        kind the newest first.
+        kind the newest first. What room is left goes to the latest sentences as they were said.
         """
         taken: dict[str, list[str]] = {}
         left = budget
@@ -110,6 +114,7 @@ class Digest:
             ("Promised", list(promises)),
             ("Answered", [topic for topic, state in self.topics if state == "answered"]),
             ("Mentioned", of("proper")),
+            ("Said", list(self.quotes)),
         ]
 
 
@@ -163,8 +168,8 @@ def load_summaries(connection: Connection, session_id: str) -> tuple[Digest, str
             first, last = row.turn_ids
             topics = tuple((topic, state) for topic, state in row.content["topics"])
             particulars = tuple(Particular(kind, text) for kind, text in row.content["particulars"])
-            questions, asked = tuple(row.content["questions"]), tuple(row.content["asked"])
-            digest = Digest(topics, particulars, questions, asked, row.covers, first, last)
+            questions, asked, quotes = (tuple(row.content[name]) for name in ("questions", "asked", "quotes"))
+            digest = Digest(topics, particulars, questions, asked, quotes, row.covers, first, last)
         else:
             prose, covers = row.content["text"], row.covers
     return digest, prose, covers
@@ -184,6 +189,7 @@ def store_digest(connection: Connection, session_id: str, customer_id: str, dige
         "particulars": [(one.kind, one.text) for one in digest.particulars],
         "questions": digest.questions,
         "asked": digest.asked,
+        "quotes": digest.quotes,
     }
     _store(connection, session_id, customer_id, "digest", content, (digest.first, digest.last), digest.covers)
 
