@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,10 @@ class WrongCustomerError(Exception):
     """A session was asked for in the name of a customer it does not belong to."""
 
 
+class ForgottenError(Exception):
+    """Something of the customer was forgotten while a turn was under way, which may hold it and is not kept."""
+
+
 @dataclass(frozen=True)
 class Budgets:
     """How much of a conversation a turn looks at: tokens and turns of buffer, past turns recalled."""
@@ -39,7 +43,8 @@ class Context:
     """Everything remembered that a turn may use.
 
     `number` is the number of the session's last turn, 0 in a new session. `prose` is empty without a chat model.
-    `facts` holds the current value of each fact, whichever session it was said in.
+    `facts` holds the current value of each fact, whichever session it was said in. `epoch` is the customer's, 0 for one
+    who is not known.
     """
 
     session_id: str
@@ -53,6 +58,7 @@ class Context:
     prose: str = ""
     recalled: tuple[Recalled, ...] = ()
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    epoch: int = 0
 
     @property
     def last(self) -> Turn | None:
@@ -70,7 +76,7 @@ class Context:
 
 
 _SESSION = select(SESSIONS).where(SESSIONS.c.id == bindparam("session_id"))
-_CUSTOMER = select(CUSTOMERS.c.id).where(CUSTOMERS.c.id == bindparam("customer_id"))
+_EPOCH = select(CUSTOMERS.c.epoch).where(CUSTOMERS.c.id == bindparam("customer_id"))
 _FACTS = (
     select(FACTS, TURNS.c.session_id)
     .join(TURNS, TURNS.c.id == FACTS.c.turn_id)
@@ -90,6 +96,12 @@ class ConversationMemory:
         self.specs = {spec.name: spec for spec in specs}
         self.budgets = budgets or Budgets()
         self.recall = Recall(encoder)
+        self.when_forgotten: Callable[[], None] = lambda: None  # drops what others derived from turns
+
+    def drop_caches(self, customer_id: str) -> None:
+        """Drop what is held in memory about a customer; it is made again from the rows that are left."""
+        self.recall.forget(customer_id)
+        self.when_forgotten()
 
     def load(self, session_id: str, customer_id: str, text: str, query: NDArray[np.float32], now: datetime) -> Context:
         """Return what is remembered that bears on a new message; `query` is its unit vector of shape `(384,)`.
@@ -102,6 +114,7 @@ class ConversationMemory:
             session = connection.execute(_SESSION, {"session_id": session_id}).one_or_none()
             if session is not None and session.customer_id != customer_id:
                 raise WrongCustomerError("This session belongs to another customer.")
+            epoch = connection.scalar(_EPOCH, {"customer_id": customer_id}) or 0
             buffer = load_buffer(connection, session_id, self.budgets.buffer_tokens, self.budgets.buffer_turns)
             digest, prose, prose_covers = load_summaries(connection, session_id)
             recalled = self.recall.search(
@@ -111,6 +124,7 @@ class ConversationMemory:
                 query,
                 self.budgets.recalled_turns,
                 exclude={turn.id for turn in buffer},
+                epoch=epoch,
             )
             return Context(
                 session_id=session_id,
@@ -124,6 +138,7 @@ class ConversationMemory:
                 prose=prose if prose_covers >= digest.covers else "",
                 recalled=tuple(recalled),
                 facts=self._facts(connection, customer_id, now),
+                epoch=epoch,
             )
 
     def save(
@@ -140,6 +155,7 @@ class ConversationMemory:
         """Keep a turn with its vector, its facts and the digest in one transaction; return the turn's id.
 
         Raises:
+            ForgottenError: something of the customer was forgotten since the context was loaded.
             StoreError: the database cannot be written; nothing of the turn is kept.
         """
         tokens = self.encoder.count_tokens(text) + self.encoder.count_tokens(reply)
@@ -180,8 +196,11 @@ class ConversationMemory:
     def _touch(self, connection: Connection, context: Context, handed_over: bool) -> None:
         now = to_text(context.now)
         state = "handed_over" if handed_over else "open"
+        epoch = connection.scalar(_EPOCH, {"customer_id": context.customer_id})
+        if context.epoch and context.epoch != epoch:
+            raise ForgottenError("Something of this customer was forgotten while the turn was under way.")
         if context.is_new:
-            if connection.execute(_CUSTOMER, {"customer_id": context.customer_id}).first() is None:
+            if epoch is None:
                 connection.execute(insert(CUSTOMERS), {"id": context.customer_id, "created_at": now})
             row = {"id": context.session_id, "customer_id": context.customer_id, "state": state}
             connection.execute(insert(SESSIONS), {**row, "started_at": now, "last_at": now})

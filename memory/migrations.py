@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from memory import tables
 
@@ -14,7 +14,13 @@ def m001_first_tables(connection: Connection) -> None:
     tables.METADATA.create_all(connection)
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [m001_first_tables]
+def m002_epochs(connection: Connection) -> None:
+    """Let every customer have an epoch, which an erasure changes."""
+    if "epoch" not in {column["name"] for column in inspect(connection).get_columns("customers")}:
+        connection.execute(text("ALTER TABLE customers ADD COLUMN epoch BIGINT NOT NULL DEFAULT 1"))
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [m001_first_tables, m002_epochs]
 
 
 def migrate(connection: Connection) -> None:

@@ -52,7 +52,8 @@ class _CustomerIndex:
     `last` is the newest turn id it covers, `counted` what it counts towards `MOST_TURNS`.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, epoch: int) -> None:
+        self.epoch = epoch
         self.meaning = FaissIndex(encoder, DIM)
         self.words = BM25()
         self.last = 0
@@ -77,12 +78,14 @@ class Recall:
         query: NDArray[np.float32],
         k: int,
         exclude: Collection[int] = (),
+        epoch: int = 0,
     ) -> list[Recalled]:
         """Return up to `k` past turns of a customer, best first, without those in `exclude`.
 
-        `query` is the unit vector of `text`, of shape `(384,)`.
+        `query` is the unit vector of `text`, of shape `(384,)`; `epoch` is the customer's as the connection sees it: an
+        index of another epoch holds what was forgotten, perhaps by another process, and is not used.
         """
-        index = self._index(customer_id)
+        index = self._index(customer_id, epoch)
         depth = _SHARE + len(exclude)
         with index.lock:
             self._catch_up(connection, customer_id, index)
@@ -102,11 +105,12 @@ class Recall:
             index = self._indexes.pop(customer_id, None)
             self._counted -= index.counted if index else 0
 
-    def _index(self, customer_id: str) -> _CustomerIndex:
+    def _index(self, customer_id: str, epoch: int) -> _CustomerIndex:
         with self._lock:
             index = self._indexes.get(customer_id)
-            if index is None:
-                index = self._indexes[customer_id] = _CustomerIndex(self._encoder)
+            if index is None or index.epoch != epoch:
+                self._counted -= index.counted if index else 0
+                index = self._indexes[customer_id] = _CustomerIndex(self._encoder, epoch)
                 self._counted += index.counted
             self._indexes.move_to_end(customer_id)
             while len(self._indexes) > 1 and self._counted > MOST_TURNS:

@@ -5,6 +5,7 @@ SQLite (WAL, full synchronisation, deleted content overwritten) by default, Post
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from memory.migrations import migrate
 
+_LOG = logging.getLogger(__name__)
 BUSY_MS = 5000  # how long a writer waits for another process before it gives up
 
 
@@ -70,6 +72,7 @@ class Store:
                 migrate(connection)
         except ValueError as error:
             raise StoreError(f"The database {self.url} cannot be used: {error}. Upgrade Rapport.") from error
+        self._finish_purge()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -91,6 +94,11 @@ class Store:
         with self._transaction(immediate=True) as connection:
             yield connection
 
+    def owe_purge(self, connection: Connection) -> None:
+        """Note in a transaction that deletes that `purge` must follow: if it is cut short, the next start does it."""
+        if self.engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA user_version = 1")
+
     def purge(self) -> None:
         """Leave no trace of deleted rows in the files of a SQLite database; it takes time in proportion to their size.
 
@@ -106,6 +114,7 @@ class Store:
         try:
             cursor = connection.cursor()
             cursor.execute("VACUUM")
+            cursor.execute("PRAGMA user_version = 0")
             busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         except sqlite3.Error as error:
             raise StoreError(f"The rows are deleted, but not yet overwritten. {_explain(self.url, error)}") from error
@@ -116,6 +125,24 @@ class Store:
                 f"The rows are deleted, but not yet overwritten: another program reads {self.url}. "
                 "Stop that program, then forget again."
             )
+
+    def _finish_purge(self) -> None:
+        if self.engine.dialect.name != "sqlite":
+            return
+        try:
+            with self.read() as connection:
+                owed = connection.exec_driver_sql("PRAGMA user_version").scalar()
+            if owed:
+                self.purge()
+        except StoreError as error:
+            _LOG.warning("%s", error)
+
+    def files(self) -> list[Path]:
+        """Return the files of a SQLite database, its write-ahead log included; none of another database."""
+        path = Path(self.engine.url.database or "").resolve()
+        if self.engine.dialect.name != "sqlite":
+            return []
+        return [file for suffix in ("", "-wal", "-shm", "-journal") if (file := Path(f"{path}{suffix}")).is_file()]
 
     def close(self) -> None:
         """Close all connections."""
