@@ -117,7 +117,7 @@ def doctor(desk: DeskOption = None, home: HomeOption = None) -> None:
     checks: dict[str, Callable[[], str | None]] = {
         "desk": lambda: read_desk(settings.desk).name,
         "models": lambda: load(read_desk(settings.desk), settings.home).names,
-        "database": lambda: Store(settings.database).close(),
+        "database": lambda: _check_database(settings.database),
     }
     for name, check in checks.items():
         try:
@@ -128,6 +128,14 @@ def doctor(desk: DeskOption = None, home: HomeOption = None) -> None:
             print_line(f"{name}: {error}")
     if not sound:
         raise typer.Exit(1)
+
+
+def _check_database(url: str) -> None:
+    store = Store(url)
+    try:
+        store.check()
+    finally:
+        store.close()
 
 
 def _lines() -> Iterator[str]:

@@ -9,6 +9,10 @@ from sqlalchemy import Connection, inspect, text
 from memory import tables
 
 
+class DamagedError(Exception):
+    """The database holds what cannot have been written there."""
+
+
 def m001_first_tables(connection: Connection) -> None:
     """Create the tables of version 1."""
     tables.METADATA.create_all(connection)
@@ -28,9 +32,12 @@ def migrate(connection: Connection) -> None:
 
     Raises:
         ValueError: the database was written by a newer version.
+        DamagedError: its version is no number.
     """
     connection.execute(text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"))
     version = connection.execute(text("SELECT max(version) FROM schema_version")).scalar() or 0
+    if not isinstance(version, int):
+        raise DamagedError("its version is no number")
     if version > len(MIGRATIONS):
         raise ValueError(f"it has version {version}, this program knows versions up to {len(MIGRATIONS)}")
     for number, change in enumerate(MIGRATIONS[version:], version + 1):

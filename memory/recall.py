@@ -27,6 +27,7 @@ from retrieval.lexical import BM25
 
 MOST_TURNS = 200_000  # indexed turns kept in memory over all customers: about 400 MB
 _OWN_TURNS = 1  # what an index takes by itself, in turns
+_ROUNDING = 1e-3  # how far the length of a sound unit vector may be from 1
 _SHARE = 20  # candidates taken from each ranking beyond those that are left out
 
 _NEW = (
@@ -130,10 +131,13 @@ class Recall:
             return
         usable = [row.encoder == self._encoder.name and len(row.vector) == 4 * DIM for row in rows]
         vectors = np.zeros((len(rows), DIM), dtype=np.float32)
-        stale = [place for place, good in enumerate(usable) if not good]
         for place, good in enumerate(usable):
             if good:
                 vectors[place] = np.frombuffer(rows[place].vector, dtype="<f4")
+        with np.errstate(over="ignore", invalid="ignore"):
+            unit = np.abs(np.linalg.norm(vectors, axis=1) - 1) < _ROUNDING
+        usable = [good and bool(whole) for good, whole in zip(usable, unit, strict=True)]
+        stale = [place for place, good in enumerate(usable) if not good]
         if stale:  # the vectors are missing, damaged or another encoder's: derived things are made again
             vectors[stale] = self._encoder.encode([rows[place].text for place in stale])
         keys = [str(row.id) for row in rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -112,6 +112,45 @@ def test_a_page_damaged_later_is_reported_when_it_is_read(database: Path, store:
         file.write(b"\xff" * (size - 4096))
     with pytest.raises(StoreError, match="is damaged"):
         _customers(store)
+
+
+def _truncate(content: bytearray) -> None:
+    del content[len(content) // 2 // 4096 * 4096 :]
+
+
+def _cut_within_a_page(content: bytearray) -> None:
+    del content[-1000:]
+
+
+def _swap_pages(content: bytearray) -> None:
+    second, last = content[4096:8192], content[-4096:]
+    content[4096:8192], content[-4096:] = last, second
+
+
+def _flip_a_bit_of_every_page_header(content: bytearray) -> None:
+    for start in range(4096, len(content), 4096):
+        content[start] ^= 0x10
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [_truncate, _cut_within_a_page, _swap_pages, _flip_a_bit_of_every_page_header],
+    ids=lambda one: one.__name__,
+)
+def test_a_damaged_database_is_noticed_and_refused_with_the_remedy(
+    database: Path, store: Store, damage: Callable[[bytearray], None]
+) -> None:
+    with store.write() as connection:
+        for number in range(500):
+            _add(connection, f"customer-{number}")
+    store.check()
+    store.close()
+    content = bytearray(database.read_bytes())
+    damage(content)
+    database.write_bytes(content)
+    with pytest.raises(StoreError, match=r"is damaged .*restore a backup"):
+        Store(store.url).check()
+    assert database.read_bytes() == content
 
 
 def test_a_database_locked_by_another_program_says_so(
