@@ -32,9 +32,11 @@ from bot.models import Models, load
 from bot.policy import decide
 from bot.recaps import Recaps
 from bot.reload import Watch
+from bot.retention import Retention
 from bot.settings import Settings, read_settings
 from bot.turn import Forget, Reply, Source, Understood
 from memory import ConversationMemory, Store, Turn
+from memory.boundaries import Boundaries
 from memory.conversation import Budgets, Context, ForgottenError, WrongCustomerError
 from memory.places import Scope
 from memory.receipt import Receipt
@@ -86,6 +88,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             models.encoder,
             list(desk.facts.values()),
             Budgets(limits.buffer_tokens, limits.buffer_turns, limits.recalled_turns),
+            Boundaries(**limits.next_session.model_dump()),
         )
         self.memory.when_forgotten = lambda: self.models.heard.forget()
         self.recaps = Recaps(desk, self.memory)
@@ -96,6 +99,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
         self._classifying = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="rapport-classifier")
         self._background = ThreadPoolExecutor(1, thread_name_prefix="rapport-summary")
         self._watch = Watch(desk, settings.home, models, self._use)
+        self._retention = Retention(self.memory, settings.home, clock)
 
     @classmethod
     def open(
@@ -122,6 +126,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
     def close(self) -> None:
         """Finish summaries under way and close the database."""
         self._watch.close()
+        self._retention.close()
         self._classifying.shutdown(wait=True)
         self._background.shutdown(wait=True)
         self.memory.store.close()

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from bot.desk import Desk, fill
 from bot.turn import Source
 from memory import Context, ConversationMemory, Turn
-from memory.history import Session, session_digest, sessions
+from memory.history import Session
 from memory.store import from_text, to_text
 from memory.summary import Digest
 
@@ -51,8 +51,7 @@ class Recaps:
 
     def last_session(self, context: Context) -> Recap:
         """Return what the last earlier conversation was about."""
-        for session in sessions(self._memory.store, context.customer_id, _MOST_SESSIONS, before=context.session_id):
-            digest = session_digest(self._memory.store, session.id)
+        for session, digest in self._memory.earlier(context, _MOST_SESSIONS, own=False):
             if not digest.topics:
                 continue
             memory = self._line("asked_about", topics=self._topics(digest))
@@ -130,8 +129,7 @@ class Recaps:
         return Recap("found", values, (Source("turn", str(turn.id), turn.text[:80], to_text(turn.at)),))
 
     def _digests(self, context: Context) -> list[tuple[Session, Digest]]:
-        found = sessions(self._memory.store, context.customer_id, _MOST_SESSIONS)
-        return [(session, session_digest(self._memory.store, session.id)) for session in found]
+        return self._memory.earlier(context, _MOST_SESSIONS)
 
     def _topics(self, digest: Digest) -> str:
         return self._line("topic_joint").join(topic for topic, _ in digest.topics[-_MOST_TOPICS:])

@@ -12,8 +12,10 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from memory.boundaries import Boundaries
 from memory.buffer import load_buffer
 from memory.facts import Fact, FactSpec
+from memory.history import Session, session_digest, sessions
 from memory.recall import Recall, Recalled, store_vectors
 from memory.store import Store, Turn, from_text, to_text
 from memory.summary import Digest, SummaryWriter, load_summaries, store_digest, turns_between, write_prose
@@ -89,12 +91,18 @@ class ConversationMemory:
     """Buffer, summary, recall and facts of every session and customer in one database."""
 
     def __init__(
-        self, store: Store, encoder: Encoder, specs: Sequence[FactSpec] = (), budgets: Budgets | None = None
+        self,
+        store: Store,
+        encoder: Encoder,
+        specs: Sequence[FactSpec] = (),
+        budgets: Budgets | None = None,
+        boundaries: Boundaries | None = None,
     ) -> None:
         self.store = store
         self.encoder = encoder
         self.specs = {spec.name: spec for spec in specs}
         self.budgets = budgets or Budgets()
+        self.boundaries = boundaries or Boundaries()
         self.recall = Recall(encoder)
         self.when_forgotten: Callable[[], None] = lambda: None  # drops what others derived from turns
 
@@ -136,8 +144,12 @@ class ConversationMemory:
                 buffer=tuple(buffer),
                 digest=digest,
                 prose=prose if prose_covers >= digest.covers else "",
-                recalled=tuple(recalled),
-                facts=self._facts(connection, customer_id, now),
+                recalled=tuple(
+                    hit
+                    for hit in recalled
+                    if hit.turn.session_id == session_id or self.boundaries.cross("recall", hit.turn.at, now)
+                ),
+                facts=self._facts(connection, session_id, customer_id, now),
                 epoch=epoch,
             )
 
@@ -184,12 +196,26 @@ class ConversationMemory:
         """Let a chat model bring the prose summary of a session up to date; return whether it did."""
         return write_prose(self.store, session_id, customer_id, writer)
 
-    def _facts(self, connection: Connection, customer_id: str, now: datetime) -> dict[str, Fact]:
+    def earlier(self, context: Context, most: int, *, own: bool = True) -> list[tuple[Session, Digest]]:
+        """Return what may be known of a customer's sessions, newest first, of the present one all of it.
+
+        Without `own`, neither the present session nor those begun after it.
+        """
+        found = sessions(self.store, context.customer_id, most, before=None if own else context.session_id)
+        return [(one, self._known(session_digest(self.store, one.id), one, context)) for one in found]
+
+    def _known(self, digest: Digest, session: Session, context: Context) -> Digest:
+        if session.id == context.session_id:
+            return digest
+        return self.boundaries.digest(digest, session.last_at, context.now)
+
+    def _facts(self, connection: Connection, session_id: str, customer_id: str, now: datetime) -> dict[str, Fact]:
         facts: dict[str, Fact] = {}
         for row in connection.execute(_FACTS, {"customer_id": customer_id}):
             spec = self.specs.get(row.name)
             said_at = from_text(row.said_at)
-            if spec is not None and (now - said_at).days <= spec.keep_days:
+            crosses = row.session_id == session_id or self.boundaries.cross("facts", said_at, now)
+            if spec is not None and crosses and (now - said_at).days <= spec.keep_days:
                 facts[row.name] = Fact(row.name, row.value, said_at, row.session_id, row.turn_id, row.id)
         return facts
 
