@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
 
 from bot.chatbot import Chatbot
 from bot.forgetting import public_texts
@@ -53,6 +55,21 @@ def test_a_turn_that_has_read_a_forgotten_part_is_not_kept(bot: Chatbot, what: s
         bot.memory.save(stale, "hi", "nora@example.com", {}, facts={}, query=query, handed_over=False)
     assert "nora@example.com" not in json.dumps(export(bot.memory.store, "nora"))
     assert bot.respond("hello again", "s2", "nora").turn_id
+
+
+def test_a_reply_that_is_written_while_everything_is_forgotten_is_not_kept(make_bot: Callable[..., Chatbot]) -> None:
+    def words() -> Iterator[AIMessage]:
+        bot.forget("nora")
+        yield AIMessage("It is about the badger.")
+
+    bot = make_bot()
+    bot.respond(SAID, "s1", "nora")
+    bot = make_bot(chat_model=GenericFakeChatModel(messages=words()))
+    reply = bot.respond("how long does delivery take?", "s1", "nora")
+    assert reply.action == "failed"
+    assert "not kept" in reply.text
+    with pytest.raises(StoreError, match="Nothing is held"):
+        export(bot.memory.store, "nora")
 
 
 def test_others_turns_under_way_are_kept(bot: Chatbot) -> None:
