@@ -54,7 +54,7 @@ def serve(
 
 
 def build(bot: Chatbot) -> FastAPI:
-    """Return the web application for a bot: the chat page at `/`, the help articles under `/help/`."""
+    """Return the web application for a bot: the chat page at `/`, the help articles under `/help/`, `/memory`."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read once, while gradio is imported
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import gradio as gr
@@ -63,6 +63,7 @@ def build(bot: Chatbot) -> FastAPI:
 
     from bot.ui.articles import article_pages
     from bot.ui.chat_page import CSS, THEME, chat_page
+    from bot.ui.memory_api import memory_api
     from bot.ui.visitor import VisitorMiddleware, Visitors
 
     visitors = Visitors(bot.settings.home)
@@ -71,6 +72,7 @@ def build(bot: Chatbot) -> FastAPI:
     application.add_middleware(CORSMiddleware, allow_origins=[])
     application.add_middleware(VisitorMiddleware, visitors=visitors)
     application.include_router(article_pages(bot.desk))
+    application.include_router(memory_api(bot, visitors))
     mounted: FastAPI = gr.mount_gradio_app(
         application,
         chat_page(bot, visitors),

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from bot.answers import Answers, Rendered
 from bot.desk import Desk
 from bot.desk_reader import read_desk
+from bot.forgetting import forget
 from bot.generation import Generation, GenerationError, make_chat_model
 from bot.locks import SessionLocks
 from bot.message import clean, has_words, understand
@@ -31,11 +32,14 @@ from bot.models import Models, load
 from bot.policy import decide
 from bot.recaps import Recaps
 from bot.reload import Watch
+from bot.retention import Retention
 from bot.settings import Settings, read_settings
 from bot.turn import Forget, Reply, Source, Understood
 from memory import ConversationMemory, Store, Turn
-from memory.conversation import Budgets, Context, WrongCustomerError
-from memory.erasure import forget_customer
+from memory.boundaries import Boundaries
+from memory.conversation import Budgets, Context, ForgottenError, WrongCustomerError
+from memory.places import Scope
+from memory.receipt import Receipt
 
 _LOG = logging.getLogger(__name__)
 _PIECE = re.compile(r"\S+\s*")
@@ -84,7 +88,9 @@ class Chatbot(Runnable[ChatInput, Reply]):
             models.encoder,
             list(desk.facts.values()),
             Budgets(limits.buffer_tokens, limits.buffer_turns, limits.recalled_turns),
+            Boundaries(**limits.next_session.model_dump()),
         )
+        self.memory.when_forgotten = lambda: self.models.heard.forget()
         self.recaps = Recaps(desk, self.memory)
         tools = desk.make_tools(settings.home / "desks" / desk.name, clock().date())
         self._answers = Answers(desk, tools, self.recaps)
@@ -93,6 +99,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
         self._classifying = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="rapport-classifier")
         self._background = ThreadPoolExecutor(1, thread_name_prefix="rapport-summary")
         self._watch = Watch(desk, settings.home, models, self._use)
+        self._retention = Retention(self.memory, settings.home, clock)
 
     @classmethod
     def open(
@@ -119,6 +126,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
     def close(self) -> None:
         """Finish summaries under way and close the database."""
         self._watch.close()
+        self._retention.close()
         self._classifying.shutdown(wait=True)
         self._background.shutdown(wait=True)
         self.memory.store.close()
@@ -151,6 +159,18 @@ class Chatbot(Runnable[ChatInput, Reply]):
             " ".join(text.split()), "greeting", sources=past.sources, suggestions=starters, session_id=session_id
         )
 
+    def forget(self, customer_id: str, *, session_id: str = "", turn_id: int = 0, fact: str = "") -> Receipt:
+        """Forget everything of a customer, or one session, one turn or one fact by name, and return the receipt.
+
+        A turn of the customer that is under way is not kept. Whoever calls this vouches for who the customer is.
+
+        Raises:
+            StoreError: the database cannot be written, or another program keeps the rows from being overwritten.
+            OSError: the receipt or a model's folder cannot be written.
+        """
+        scope = Scope(customer_id, session_id, turn_id, fact)
+        return forget(self.memory, scope, self.desk, self.settings.home, self.clock())
+
     def invoke(self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any) -> Reply:
         """Do what `respond` does, as a Runnable."""
         return self._call_with_config(lambda given: self.respond(*_arguments(given, config, kwargs)), input, config)
@@ -178,6 +198,10 @@ class Chatbot(Runnable[ChatInput, Reply]):
                 reply = self._keep(turn, written, started)
         except WrongCustomerError:
             raise
+        except ForgottenError as error:
+            _LOG.info("A turn of session %s was not kept: %s", session_id, error)
+            yield Reply(self.desk.replies["failed"][0], "failed", session_id=session_id, replaces=True)
+            return
         except Exception:  # noqa: BLE001 - the edge of a turn: whatever failed, nothing of it is kept and the customer is told so
             _LOG.exception("A turn of session %s failed and was not kept.", session_id)
             yield Reply(self.desk.replies["failed"][0], "failed", session_id=session_id, replaces=True)
@@ -212,8 +236,8 @@ class Chatbot(Runnable[ChatInput, Reply]):
         find = partial(models.find, text, query)
         action, candidates = decide(self.desk, models.thresholds, understood, context, find)
         if isinstance(action, Forget) and action.confirmed:
-            forget_customer(self.memory, customer_id)
-            context = Context(session_id, customer_id, context.now)
+            self.forget(customer_id)
+            context = self.memory.load(session_id, customer_id, kept, query, context.now)
         rendered = self._answers.render(action, context, candidates, text)
         watch.lap("decide")
         return _Turn(kept, context, query, understood, rendered, models, vector, watch.laps)

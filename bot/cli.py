@@ -7,7 +7,6 @@ import shutil
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -17,16 +16,14 @@ from rich.text import Text
 from bot.answer_cli import train_answer_command
 from bot.desk import DESKS
 from bot.desk_reader import check_desk, read_desk
-from bot.memory_cli import promises, settle_promise, show_health
+from bot.memory_cli import memory_cli
 from bot.models import load
 from bot.problems import RapportError
-from bot.settings import Settings, read_settings
+from bot.settings import read_settings
 from bot.suggest_cli import suggest
-from bot.terminal import DeskOption, HomeOption, JsonOption, err, out, prepared, print_json, print_line, print_table
+from bot.terminal import DeskOption, HomeOption, JsonOption, err, out, prepared, print_json, print_line
 from bot.train_cli import evaluate, models_cli, train_cli
-from memory import ConversationMemory, Store, StoreError
-from memory.erasure import forget_customer, forget_fact, forget_session
-from memory.history import customers, export, facts_of
+from memory import Store, StoreError
 
 cli = typer.Typer(
     help="Rapport: a customer-service chatbot that remembers.",
@@ -35,7 +32,6 @@ cli = typer.Typer(
     add_completion=False,
 )
 desk_cli = typer.Typer(help="Make and check desks.", no_args_is_help=True)
-memory_cli = typer.Typer(help="See, export and forget what is remembered.", no_args_is_help=True)
 cli.add_typer(desk_cli, name="desk")
 cli.add_typer(train_cli, name="train")
 cli.add_typer(models_cli, name="models")
@@ -43,9 +39,6 @@ cli.add_typer(memory_cli, name="memory")
 cli.command()(evaluate)
 cli.command()(suggest)
 train_cli.command("answer")(train_answer_command)
-memory_cli.command()(promises)
-memory_cli.command("settle")(settle_promise)
-memory_cli.command("health")(show_health)
 
 
 @cli.command()
@@ -99,49 +92,6 @@ def desk_new(folder: Path) -> None:
     print_line(f"Wrote {folder}. Edit its files, then: rapport desk check {folder}")
 
 
-@memory_cli.command("show")
-def memory_show(
-    customer: Annotated[str | None, typer.Argument(help="One customer; all of them if not given.")] = None,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show what is remembered: the facts of one customer, or all customers with their turns."""
-    with _memory(read_settings(home=home)) as memory:
-        if customer is None:
-            rows = customers(memory.store)
-        else:
-            rows = [
-                {"fact": fact.name, "value": fact.value, "said_at": fact.said_at.isoformat(), "turn": fact.turn_id}
-                for fact in facts_of(memory.store, customer)
-            ]
-    print_json(rows) if as_json else print_table(rows, "Nothing is remembered.")
-
-
-@memory_cli.command("export")
-def memory_export(customer: str, home: HomeOption = None) -> None:
-    """Print everything held about a customer as JSON."""
-    with _memory(read_settings(home=home)) as memory:
-        print_json(export(memory.store, customer))
-
-
-@memory_cli.command("forget")
-def memory_forget(
-    customer: str,
-    home: HomeOption = None,
-    session: Annotated[str | None, typer.Option(help="Only this session.")] = None,
-    fact: Annotated[str | None, typer.Option(help="Only this fact, by name.")] = None,
-) -> None:
-    """Remove what is held about a customer: everything, one session or one fact."""
-    with _memory(read_settings(home=home)) as memory:
-        if fact:
-            count, what = forget_fact(memory, customer, fact), "values"
-        elif session:
-            count, what = forget_session(memory, customer, session), "turns"
-        else:
-            count, what = forget_customer(memory, customer), "turns"
-    print_line(f"Forgot {count} {what}.")
-
-
 @cli.command()
 def ingest(files: list[Path], desk: DeskOption = None) -> None:
     """Turn help-centre files (.html, .txt, .md) into articles of a desk."""
@@ -167,7 +117,7 @@ def doctor(desk: DeskOption = None, home: HomeOption = None) -> None:
     checks: dict[str, Callable[[], str | None]] = {
         "desk": lambda: read_desk(settings.desk).name,
         "models": lambda: load(read_desk(settings.desk), settings.home).names,
-        "database": lambda: Store(settings.database).close(),
+        "database": lambda: _check_database(settings.database),
     }
     for name, check in checks.items():
         try:
@@ -180,15 +130,12 @@ def doctor(desk: DeskOption = None, home: HomeOption = None) -> None:
         raise typer.Exit(1)
 
 
-@contextmanager
-def _memory(settings: Settings) -> Iterator[ConversationMemory]:
-    desk = read_desk(settings.desk)
-    models = load(desk, settings.home)
-    memory = ConversationMemory(Store(settings.database), models.encoder, list(desk.facts.values()))
+def _check_database(url: str) -> None:
+    store = Store(url)
     try:
-        yield memory
+        store.check()
     finally:
-        memory.store.close()
+        store.close()
 
 
 def _lines() -> Iterator[str]:

@@ -39,13 +39,33 @@ class Policy(_File):
     hand_over_after: int = Field(default=2, ge=1)
 
 
+def _days(given: Any) -> Any:
+    """Return 0 for `off`."""
+    if given is True:
+        raise ValueError("write for how many days, or off")
+    return 0 if given is False else given
+
+
+Days = Annotated[int, BeforeValidator(_days), Field(ge=0)]
+
+
+class NextSession(_File):
+    """For how many days a new conversation knows what was said in earlier ones; `off`: not at all."""
+
+    facts: Days = 730
+    promises: Days = 730
+    summary: Days = 730
+    recall: Days = 730
+
+
 class MemoryLimits(_File):
-    """How much of a conversation a turn looks at, and when a new conversation begins."""
+    """How much of a conversation a turn looks at, when a new conversation begins, and what it knows of earlier ones."""
 
     buffer_tokens: int = Field(default=600, ge=50)
     buffer_turns: int = Field(default=16, ge=1, le=200)
     recalled_turns: int = Field(default=4, ge=0, le=50)
     new_session_after_hours: float = Field(default=8, gt=0)
+    next_session: NextSession = NextSession()
 
 
 class DeskFile(_File):

@@ -34,6 +34,11 @@ class Heard:
             while len(self._vectors) > MOST:
                 self._vectors.popitem(last=False)
 
+    def forget(self) -> None:
+        """Drop all vectors; those that are needed are made again."""
+        with self._lock:
+            self._vectors.clear()
+
     def earlier(self, turns: Sequence[Turn]) -> NDArray[np.float32]:
         """Return the vectors `(k, 384)` that the classifier looks back at, newest first; turns come oldest first."""
         count = self._classifier.turns

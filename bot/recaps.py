@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from bot.desk import Desk, fill
 from bot.turn import Source
 from memory import Context, ConversationMemory, Turn
-from memory.commitments import Commitment, commitments
-from memory.history import Session, session_digest, sessions
+from memory.commitments import Commitment
+from memory.history import Session
 from memory.store import to_text
 from memory.summary import Digest
 
@@ -56,8 +56,7 @@ class Recaps:
 
     def last_session(self, context: Context) -> Recap:
         """Return what the last earlier conversation was about."""
-        for session in sessions(self._memory.store, context.customer_id, _MOST_SESSIONS, before=context.session_id):
-            digest = session_digest(self._memory.store, session.id)
+        for session, digest in self._memory.earlier(context, _MOST_SESSIONS, own=False):
             if not digest.topics:
                 continue
             memory = self._line("asked_about", topics=self._topics(digest))
@@ -102,7 +101,7 @@ class Recaps:
 
     def _promises(self, context: Context) -> Recap:
         """Return what was promised, newest first, each with what became of it."""
-        newest = commitments(self._memory.store, context.customer_id)[: -_MOST_PROMISES - 1 : -1]
+        newest = self._memory.promised(context)[: -_MOST_PROMISES - 1 : -1]
         if not newest:
             return _NOTHING
         lines = [self._promise_line(one, context.now) for one in newest]
@@ -145,8 +144,7 @@ class Recaps:
         return Recap("found", values, (Source("turn", str(turn.id), turn.text[:80], to_text(turn.at)),))
 
     def _digests(self, context: Context) -> list[tuple[Session, Digest]]:
-        found = sessions(self._memory.store, context.customer_id, _MOST_SESSIONS)
-        return [(session, session_digest(self._memory.store, session.id)) for session in found]
+        return self._memory.earlier(context, _MOST_SESSIONS)
 
     def _topics(self, digest: Digest) -> str:
         return self._line("topic_joint").join(topic for topic, _ in digest.topics[-_MOST_TOPICS:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -12,9 +12,11 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from memory.boundaries import Boundaries
 from memory.buffer import load_buffer
-from memory.commitments import Commitment, keep_commitments, open_commitments
+from memory.commitments import Commitment, commitments, keep_commitments, open_commitments
 from memory.facts import Fact, FactSpec, same_value
+from memory.history import Session, session_digest, sessions
 from memory.particulars import find_promises
 from memory.recall import Recall, Recalled, store_vectors
 from memory.store import Store, Turn, from_text, to_text
@@ -25,6 +27,10 @@ from retrieval.encoder import Encoder
 
 class WrongCustomerError(Exception):
     """A session was asked for in the name of a customer it does not belong to."""
+
+
+class ForgottenError(Exception):
+    """Something of the customer was forgotten while a turn was under way, which may hold it and is not kept."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,9 @@ class Context:
     """Everything remembered that a turn may use.
 
     `number` is the number of the session's last turn, 0 in a new session. `prose` is empty without a chat model;
-    `summary` is the prose or else the digest in words. `promises` are the open commitments of all sessions, oldest
-    first. `facts` holds the current value of each fact, whichever session it was said in.
+    `summary` is the prose or else the digest in words. `promises` are the open commitments, oldest first. `facts` holds
+    the current value of each fact, whichever session it was said in. `epoch` is the customer's, 0 for one who is not
+    known.
     """
 
     session_id: str
@@ -59,6 +66,7 @@ class Context:
     promises: tuple[Commitment, ...] = ()
     recalled: tuple[Recalled, ...] = ()
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    epoch: int = 0
 
     @property
     def last(self) -> Turn | None:
@@ -76,7 +84,7 @@ class Context:
 
 
 _SESSION = select(SESSIONS).where(SESSIONS.c.id == bindparam("session_id"))
-_CUSTOMER = select(CUSTOMERS.c.id).where(CUSTOMERS.c.id == bindparam("customer_id"))
+_EPOCH = select(CUSTOMERS.c.epoch).where(CUSTOMERS.c.id == bindparam("customer_id"))
 _FACTS = (
     select(FACTS, TURNS.c.session_id)
     .join(TURNS, TURNS.c.id == FACTS.c.turn_id)
@@ -89,13 +97,25 @@ class ConversationMemory:
     """Buffer, summary, recall and facts of every session and customer in one database."""
 
     def __init__(
-        self, store: Store, encoder: Encoder, specs: Sequence[FactSpec] = (), budgets: Budgets | None = None
+        self,
+        store: Store,
+        encoder: Encoder,
+        specs: Sequence[FactSpec] = (),
+        budgets: Budgets | None = None,
+        boundaries: Boundaries | None = None,
     ) -> None:
         self.store = store
         self.encoder = encoder
         self.specs = {spec.name: spec for spec in specs}
         self.budgets = budgets or Budgets()
+        self.boundaries = boundaries or Boundaries()
         self.recall = Recall(encoder)
+        self.when_forgotten: Callable[[], None] = lambda: None  # drops what others derived from turns
+
+    def drop_caches(self, customer_id: str) -> None:
+        """Drop what is held in memory about a customer; it is made again from the rows that are left."""
+        self.recall.forget(customer_id)
+        self.when_forgotten()
 
     def load(self, session_id: str, customer_id: str, text: str, query: NDArray[np.float32], now: datetime) -> Context:
         """Return what is remembered that bears on a new message; `query` is its unit vector of shape `(384,)`.
@@ -108,10 +128,11 @@ class ConversationMemory:
             session = connection.execute(_SESSION, {"session_id": session_id}).one_or_none()
             if session is not None and session.customer_id != customer_id:
                 raise WrongCustomerError("This session belongs to another customer.")
+            epoch = connection.scalar(_EPOCH, {"customer_id": customer_id}) or 0
             buffer = load_buffer(connection, session_id, self.budgets.buffer_tokens, self.budgets.buffer_turns)
             digest, prose, prose_covers = load_summaries(connection, session_id)
             prose = prose if prose_covers >= digest.covers else ""
-            promises = open_commitments(connection, customer_id)
+            promises = self._crossing(open_commitments(connection, customer_id), session_id, now)
             recalled = self.recall.search(
                 connection,
                 customer_id,
@@ -120,6 +141,7 @@ class ConversationMemory:
                 now,
                 self.budgets.recalled_turns,
                 exclude={turn.id for turn in buffer},
+                epoch=epoch,
             )
             return Context(
                 session_id=session_id,
@@ -133,8 +155,13 @@ class ConversationMemory:
                 prose=prose,
                 summary=prose or self._words(digest, [one for one in promises if one.session_id == session_id]),
                 promises=promises,
-                recalled=tuple(recalled),
-                facts=self._facts(connection, customer_id, now),
+                recalled=tuple(
+                    hit
+                    for hit in recalled
+                    if hit.turn.session_id == session_id or self.boundaries.cross("recall", hit.turn.at, now)
+                ),
+                facts=self._facts(connection, session_id, customer_id, now),
+                epoch=epoch,
             )
 
     def save(
@@ -154,6 +181,7 @@ class ConversationMemory:
         what a chat model restates comes out of memory or out of an answer that holds for everybody.
 
         Raises:
+            ForgottenError: something of the customer was forgotten since the context was loaded.
             StoreError: the database cannot be written; nothing of the turn is kept.
         """
         tokens = self.encoder.count_tokens(text) + self.encoder.count_tokens(reply)
@@ -183,12 +211,37 @@ class ConversationMemory:
         """Let a chat model bring the prose summary of a session up to date; return whether it did."""
         return write_prose(self.store, session_id, customer_id, writer)
 
-    def _facts(self, connection: Connection, customer_id: str, now: datetime) -> dict[str, Fact]:
+    def promised(self, context: Context) -> list[Commitment]:
+        """Return what a customer was promised and may be known now, with what became of it, oldest first."""
+        return list(self._crossing(commitments(self.store, context.customer_id), context.session_id, context.now))
+
+    def earlier(self, context: Context, most: int, *, own: bool = True) -> list[tuple[Session, Digest]]:
+        """Return what may be known of a customer's sessions, newest first, of the present one all of it.
+
+        Without `own`, neither the present session nor those begun after it.
+        """
+        found = sessions(self.store, context.customer_id, most, before=None if own else context.session_id)
+        return [(one, self._known(session_digest(self.store, one.id), one, context)) for one in found]
+
+    def _crossing(self, promises: Sequence[Commitment], session_id: str, now: datetime) -> tuple[Commitment, ...]:
+        return tuple(
+            one
+            for one in promises
+            if one.session_id == session_id or self.boundaries.cross("promises", one.made_at, now)
+        )
+
+    def _known(self, digest: Digest, session: Session, context: Context) -> Digest:
+        if session.id == context.session_id:
+            return digest
+        return self.boundaries.digest(digest, session.last_at, context.now)
+
+    def _facts(self, connection: Connection, session_id: str, customer_id: str, now: datetime) -> dict[str, Fact]:
         facts: dict[str, Fact] = {}
         for row in connection.execute(_FACTS, {"customer_id": customer_id}):
             spec = self.specs.get(row.name)
             said_at = from_text(row.said_at)
-            if spec is not None and (now - said_at).days <= spec.keep_days:
+            crosses = row.session_id == session_id or self.boundaries.cross("facts", said_at, now)
+            if spec is not None and crosses and (now - said_at).days <= spec.keep_days:
                 facts[row.name] = Fact(row.name, row.value, said_at, row.session_id, row.turn_id, row.id)
         return facts
 
@@ -202,8 +255,11 @@ class ConversationMemory:
     def _touch(self, connection: Connection, context: Context, handed_over: bool) -> None:
         now = to_text(context.now)
         state = "handed_over" if handed_over else "open"
+        epoch = connection.scalar(_EPOCH, {"customer_id": context.customer_id})
+        if context.epoch and context.epoch != epoch:
+            raise ForgottenError("Something of this customer was forgotten while the turn was under way.")
         if context.is_new:
-            if connection.execute(_CUSTOMER, {"customer_id": context.customer_id}).first() is None:
+            if epoch is None:
                 connection.execute(insert(CUSTOMERS), {"id": context.customer_id, "created_at": now})
             row = {"id": context.session_id, "customer_id": context.customer_id, "state": state}
             connection.execute(insert(SESSIONS), {**row, "started_at": now, "last_at": now})

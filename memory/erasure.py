@@ -1,132 +1,174 @@
-"""Forgetting: one fact, one turn, one session or a whole customer, from every table and index that holds it."""
+"""Forgetting: everything of a customer, one session, one turn or one fact, from every place that holds it.
+
+    forget = evidence of what will go  ->  files made from it  ->  rows, in one transaction  ->  indexes in memory
+             ->  free pages and write-ahead log overwritten
+
+What the evidence holds never leaves this process; `receipt.issue` makes fingerprints of it. A turn that was under way
+is not kept (`ForgottenError`), since it may hold what was forgotten.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from typing import Any
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import JSON, ColumnElement, Connection, Row, Table, Text, and_, func, select, update
 
 from memory.conversation import ConversationMemory
 from memory.facts import FactSpec
+from memory.fingerprints import WIDTH, windows
+from memory.places import PLACES, Place, Scope
 from memory.recall import store_vectors
+from memory.redaction import clean, hider
 from memory.summary import drop_summaries
-from memory.tables import COMMITMENTS, CUSTOMERS, FACTS, SESSIONS, TURNS
+from memory.tables import CUSTOMERS, FACTS, TURNS, VECTORS
 
-GONE = "[…]"  # stands where a forgotten value stood
-
-
-def forget_customer(memory: ConversationMemory, customer_id: str) -> int:
-    """Remove everything held about a customer; return how many turns that was."""
-    with memory.store.write() as connection:
-        turns = _delete_turns(connection, TURNS.c.customer_id == customer_id)
-        connection.execute(delete(SESSIONS).where(SESSIONS.c.customer_id == customer_id))
-        connection.execute(delete(CUSTOMERS).where(CUSTOMERS.c.id == customer_id))
-    _settle(memory, customer_id)
-    return turns
+_BEFORE = 16  # bytes of a window over the seam of two columns that are of the first
 
 
-def forget_session(memory: ConversationMemory, customer_id: str, session_id: str) -> int:
-    """Remove one session of a customer; return how many turns that was, 0 where the session is not theirs."""
-    theirs = (SESSIONS.c.id == session_id) & (SESSIONS.c.customer_id == customer_id)
-    with memory.store.write() as connection:
-        condition = (TURNS.c.session_id == session_id) & (TURNS.c.customer_id == customer_id)
-        turns = _delete_turns(connection, condition)
-        connection.execute(delete(SESSIONS).where(theirs))
-    _settle(memory, customer_id)
-    return turns
+class Files(Protocol):
+    """Files that hold text made from customers' messages."""
+
+    name: str
+
+    def erase(self, texts: Sequence[str]) -> int:
+        """Remove some messages; return how many places held one."""
 
 
-def forget_turn(memory: ConversationMemory, customer_id: str, turn_id: int) -> int:
-    """Remove one turn of a customer; return 1, or 0 where the turn is not theirs."""
-    with memory.store.write() as connection:
-        condition = (TURNS.c.id == turn_id) & (TURNS.c.customer_id == customer_id)
-        session_id = connection.scalar(select(TURNS.c.session_id).where(condition))
-        turns = _delete_turns(connection, condition)
-        if session_id is not None:
-            drop_summaries(connection, [session_id])
-    _settle(memory, customer_id)
-    return turns
+@dataclass(frozen=True)
+class Erased:
+    """What was forgotten: how many rows or entries of each place, and windows of bytes that must be nowhere now.
 
-
-def forget_fact(memory: ConversationMemory, customer_id: str, name: str) -> int:
-    """Remove a fact with all its earlier values, also from the turns that mention them; return how many values.
-
-    The turns stay, with `[…]` where a value stood; their vectors and their sessions' summaries are made again.
+    `newest` is the newest turn's id of any customer at that time; `stays` are the customer's texts that stay by right.
     """
+
+    scope: Scope
+    removed: Mapping[str, int]
+    newest: int = 0
+    evidence: Sequence[bytes] = field(default=(), repr=False)
+    stays: Sequence[bytes] = field(default=(), repr=False)
+
+
+def forget(memory: ConversationMemory, scope: Scope, files: Sequence[Files] = ()) -> Erased:
+    """Forget a scope everywhere.
+
+    A forgotten fact goes with all its earlier values, also from the turns that mention them: they stay, with `[…]`
+    where a value stood; their vectors and their sessions' summaries are made again.
+
+    Raises:
+        StoreError: the rows cannot be deleted, or are deleted and not yet overwritten.
+        OSError: one of the files cannot be written.
+    """
+    with memory.store.read() as connection:
+        texts = [] if scope.fact else [row.text for row in _place(TURNS).read(connection, scope)]
+    removed = {one.name: one.erase(texts) for one in files}
     with memory.store.write() as connection:
-        mine = (FACTS.c.customer_id == customer_id) & (FACTS.c.name == name)
-        values = list(connection.scalars(select(FACTS.c.value).where(mine)))
-        if values:
-            connection.execute(delete(FACTS).where(mine))
-            _redact(memory, connection, customer_id, memory.specs.get(name, FactSpec(name, name)), values)
-    _settle(memory, customer_id)
-    return len(values)
-
-
-def _mentions(values: Sequence[str], form: str) -> re.Pattern[str]:
-    """Return a pattern for values however they were typed: in any case and spacing, with the form's prefix or not."""
-    prefix, _, suffix = form.partition("{value}")
-    parts = []
-    for value in values:
-        core = value.removeprefix(prefix).removesuffix(suffix)
-        loose = r"[\s,]*".join(re.escape(word) for word in core.split())
-        parts.append(rf"(?:{re.escape(prefix.rstrip('- '))}[\s-]*)?{loose}" if prefix else loose)
-    longest_first = "|".join(sorted(parts, key=len, reverse=True))
-    # A value may stand in quotation marks, but the s of "it's" is no value.
-    return re.compile(rf"(?<!\w)(?<!\w['’])(?:{longest_first})(?!\w)", re.IGNORECASE)
-
-
-def _redact(
-    memory: ConversationMemory, connection: Connection, customer_id: str, spec: FactSpec, values: Sequence[str]
-) -> None:
-    pattern = _mentions(values, spec.form)
-
-    def hide(text: str) -> str:
-        text = pattern.sub(GONE, text)
-        for start, end in reversed(spec.spans(text, values)):
-            text = text[:start] + GONE + text[end:]
-        return text
-
-    rows = connection.execute(
-        select(TURNS.c.id, TURNS.c.session_id, TURNS.c.text, TURNS.c.reply, TURNS.c.decision).where(
-            TURNS.c.customer_id == customer_id
-        )
-    ).all()
-    touched, sessions = [], set()
-    for row in rows:
-        new = {"text": row.text, "reply": row.reply, "decision": row.decision}
-        clean = _clean(new, hide)
-        if clean != new:
-            connection.execute(update(TURNS).where(TURNS.c.id == row.id).values(**clean))
-            touched.append((row.id, clean["text"]))
-            sessions.add(row.session_id)
-    mine = COMMITMENTS.c.customer_id == customer_id
-    for promise in connection.execute(select(COMMITMENTS.c.id, COMMITMENTS.c.text).where(mine)).all():
-        connection.execute(update(COMMITMENTS).where(COMMITMENTS.c.id == promise.id).values(text=hide(promise.text)))
-    if touched:
-        vectors = memory.encoder.encode([text for _, text in touched])
-        store_vectors(connection, memory.encoder, [turn_id for turn_id, _ in touched], vectors)
-        drop_summaries(connection, sorted(sessions))
-
-
-def _clean(value: Any, hide: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return hide(value)
-    if isinstance(value, dict):
-        return {key: _clean(part, hide) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_clean(part, hide) for part in value]
-    return value
-
-
-def _delete_turns(connection: Connection, condition: Any) -> int:
-    """Delete turns; their vectors, facts and feedback go with them by the tables' own rules."""
-    return connection.execute(delete(TURNS).where(condition)).rowcount
-
-
-def _settle(memory: ConversationMemory, customer_id: str) -> None:
-    """Drop the customer's index and wipe what was deleted from the database's files."""
-    memory.recall.forget(customer_id)
+        newest = connection.scalar(select(func.max(TURNS.c.id))) or 0
+        if scope.fact:
+            gone, evidence, stays = _forget_fact(memory, connection, scope)
+        else:
+            evidence, stays = _evidence(connection, scope)
+            gone = {place.table.name: place.delete(connection, scope) for place in PLACES}
+        new_epoch = update(CUSTOMERS).where(CUSTOMERS.c.id == scope.customer_id).values(epoch=time.time_ns())
+        connection.execute(new_epoch)
+        memory.store.owe_purge(connection)
+    memory.drop_caches(scope.customer_id)
     memory.store.purge()
+    return Erased(scope, {**gone, **removed}, newest, evidence, stays)
+
+
+def _place(table: Any) -> Place:
+    return next(place for place in PLACES if place.table is table)
+
+
+def _evidence(connection: Connection, scope: Scope) -> tuple[list[bytes], list[bytes]]:
+    """Return windows of all rows of a scope, and what stays of the customer beside it."""
+    gone, stays = list[bytes](), list[bytes]()
+    for place in PLACES:
+        if not (place.derived and scope.turn_id):  # a summary that is made again may say the same of other turns
+            gone += [
+                window for row in place.read(connection, scope) for text in stored(row) for window in windows(text)
+            ]
+        stays += [text for row in place.read_others(connection, scope) for text in stored(row)]
+    return gone, stays
+
+
+def stored(row: Iterable[Any]) -> Iterator[bytes]:
+    """Yield the stretches of text and bytes that a row is stored as: SQLite writes neighbouring columns side by side.
+
+    Where two columns meet there is mostly what no other row has, such as a time and the words that were said then. Of
+    JSON, the strings as they are escaped there: the rest is alike for everybody. https://sqlite.org/fileformat2.html
+    """
+    stretch = b""
+    for value in row:
+        if isinstance(value, str | bytes):
+            content = value.encode() if isinstance(value, str) else value
+            yield from (content, stretch[-_BEFORE:] + content[: WIDTH - _BEFORE])
+            stretch += content
+        else:
+            yield stretch
+            stretch = b""
+        if isinstance(value, dict | list):
+            yield from _leaves(value)
+    yield stretch
+
+
+def _leaves(value: Any) -> Iterator[bytes]:
+    if isinstance(value, str):
+        yield json.dumps(value)[1:-1].encode()
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(part)
+
+
+def _forget_fact(
+    memory: ConversationMemory, connection: Connection, scope: Scope
+) -> tuple[dict[str, int], list[bytes], list[bytes]]:
+    """Delete a fact's values and redact what mentions them; return what changed, the evidence, and what stays."""
+    mine = (FACTS.c.customer_id == scope.customer_id) & (FACTS.c.name == scope.fact)
+    rows = connection.execute(select(FACTS).where(mine)).all()
+    evidence = [window for row in rows for text in stored(row) for window in windows(text)]
+    connection.execute(FACTS.delete().where(mine))
+    hide = hider(memory.specs.get(scope.fact, FactSpec(scope.fact, scope.fact)), [row.value for row in rows])
+    changed, stays, turns = {FACTS.name: len(rows)}, list[bytes](), dict[int, str]()
+    sessions: set[str] = set()
+    for place in PLACES if rows else ():
+        for row, new in _redacted(place, connection, Scope(scope.customer_id), hide):
+            whole = {**row._mapping, **new}
+            stays += [] if place.derived or place.table is VECTORS else stored(whole.values())
+            if new == {name: row._mapping[name] for name in new}:
+                continue
+            evidence += _difference(row, whole)
+            changed[place.table.name] = changed.get(place.table.name, 0) + 1
+            connection.execute(update(place.table).where(_is(place.table, row)).values(**new))
+            if place.table is TURNS:
+                turns[row.id] = new["text"]
+                sessions.add(row.session_id)
+    drop_summaries(connection, sorted(sessions))
+    if turns:
+        vectors = connection.scalars(select(VECTORS.c.vector).where(VECTORS.c.turn_id.in_(turns))).all()
+        evidence += [window for vector in vectors for window in windows(vector)]
+        store_vectors(connection, memory.encoder, list(turns), memory.encoder.encode(list(turns.values())))
+    return {**changed, VECTORS.name: len(turns)}, evidence, stays
+
+
+def _redacted(
+    place: Place, connection: Connection, scope: Scope, hide: Callable[[str], str]
+) -> Iterator[tuple[Row[Any], dict[str, Any]]]:
+    """Yield the rows of a scope with what their free text becomes."""
+    names = [column.name for column in place.table.columns if isinstance(column.type, Text | JSON)]
+    for row in place.read(connection, scope):
+        yield row, {name: clean(row._mapping[name], hide) for name in names}
+
+
+def _is(table: Table, row: Row[Any]) -> ColumnElement[bool]:
+    return and_(*(column == row._mapping[column.name] for column in table.primary_key))
+
+
+def _difference(old: Row[Any], new: Mapping[str, Any]) -> list[bytes]:
+    """Return windows of a row as it was that are not in it as it has become."""
+    stays = b"\0".join(stored(new.values()))
+    return [window for text in stored(old) for window in windows(text, stays)]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from memory.buffer import COLUMNS, to_turn
 from memory.facts import Fact
+from memory.places import PLACES, Scope
 from memory.store import Store, StoreError, Turn, from_text, to_text
 from memory.summary import Digest, load_summaries, turns_between
-from memory.tables import COMMITMENTS, CUSTOMERS, FACTS, FEEDBACK, SESSIONS, SUMMARIES, TURNS
+from memory.tables import CUSTOMERS, FACTS, FEEDBACK, SESSIONS, TURNS
 
 
 @dataclass(frozen=True)
@@ -116,19 +118,21 @@ def export(store: Store, customer_id: str) -> dict[str, Any]:
         StoreError: nothing is held about such a customer.
     """
     with store.read() as connection:
-        known_since = connection.scalar(select(CUSTOMERS.c.created_at).where(CUSTOMERS.c.id == customer_id))
-        if known_since is None:
-            raise StoreError(f"Nothing is held about a customer {customer_id!r}.")
-        tables = {table.name: table for table in (SESSIONS, TURNS, FACTS, COMMITMENTS, SUMMARIES)}
-        held: dict[str, Any] = {"customer_id": customer_id, "created_at": known_since}
-        for name, table in tables.items():
-            rows = connection.execute(select(table).where(table.c.customer_id == customer_id))
-            held[name] = [dict(row._mapping) for row in rows]
-        rows = connection.execute(
-            select(FEEDBACK).join(TURNS, TURNS.c.id == FEEDBACK.c.turn_id).where(TURNS.c.customer_id == customer_id)
-        )
-        held["feedback"] = [dict(row._mapping) for row in rows]
-    return held
+        held = {place.table.name: place.read(connection, Scope(customer_id)) for place in PLACES}
+    if not held[CUSTOMERS.name]:
+        raise StoreError(f"Nothing is held about a customer {customer_id!r}.")
+    return {
+        "customer_id": customer_id,
+        "created_at": held.pop(CUSTOMERS.name)[0].created_at,
+        **{name: [_plain(row) for row in rows] for name, rows in held.items()},
+    }
+
+
+def _plain(row: Row[Any]) -> dict[str, Any]:
+    """Return a row ready for JSON: bytes in base 64."""
+    return {
+        name: b64encode(value).decode() if isinstance(value, bytes) else value for name, value in row._mapping.items()
+    }
 
 
 def _whole_digest(connection: Connection, session_id: str) -> Digest:

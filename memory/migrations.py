@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy import Connection, delete, insert, inspect, select, text
 
 from memory import tables
 from memory.due import due_date
+
+
+class DamagedError(Exception):
+    """The database holds what cannot have been written there."""
 
 
 def m001_first_tables(connection: Connection) -> None:
@@ -29,7 +33,13 @@ def m002_commitments(connection: Connection) -> None:
     connection.execute(delete(tables.SUMMARIES).where(tables.SUMMARIES.c.writer == "digest"))
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [m001_first_tables, m002_commitments]
+def m003_epochs(connection: Connection) -> None:
+    """Let every customer have an epoch, which an erasure changes."""
+    if "epoch" not in {column["name"] for column in inspect(connection).get_columns("customers")}:
+        connection.execute(text("ALTER TABLE customers ADD COLUMN epoch BIGINT NOT NULL DEFAULT 1"))
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [m001_first_tables, m002_commitments, m003_epochs]
 
 
 def migrate(connection: Connection) -> None:
@@ -37,9 +47,12 @@ def migrate(connection: Connection) -> None:
 
     Raises:
         ValueError: the database was written by a newer version.
+        DamagedError: its version is no number.
     """
     connection.execute(text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"))
     version = connection.execute(text("SELECT max(version) FROM schema_version")).scalar() or 0
+    if not isinstance(version, int):
+        raise DamagedError("its version is no number")
     if version > len(MIGRATIONS):
         raise ValueError(f"it has version {version}, this program knows versions up to {len(MIGRATIONS)}")
     for number, change in enumerate(MIGRATIONS[version:], version + 1):

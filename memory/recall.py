@@ -26,6 +26,7 @@ from retrieval.encoder import DIM, Encoder
 
 MOST_TURNS = 200_000  # indexed turns kept in memory over all customers: about 400 MB
 _OWN_TURNS = 1  # what an index takes by itself, in turns
+_ROUNDING = 1e-3  # how far the length of a sound unit vector may be from 1
 
 _NEW = (
     select(
@@ -65,7 +66,8 @@ class _CustomerIndex:
     `last` is the newest turn id it covers, `counted` what it counts towards `MOST_TURNS`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
         self.turns = DialogueIndex()
         self.last = 0
         self.counted = _OWN_TURNS
@@ -90,12 +92,15 @@ class Recall:
         now: datetime,
         k: int,
         exclude: Collection[int] = (),
+        epoch: int = 0,
     ) -> list[Recalled]:
         """Return up to `k` past turns of a customer, best first, without those in `exclude`.
 
         `query` is the unit vector of `text`, of shape `(384,)`; dates in the text are understood as said at `now`.
+        `epoch` is the customer's as the connection sees it: an index of another epoch holds what was forgotten, perhaps
+        by another process, and is not used.
         """
-        index = self._index(customer_id)
+        index = self._index(customer_id, epoch)
         with index.lock:
             self._catch_up(connection, customer_id, index)
             hits = index.turns.search(text, query, now.date(), k, exclude)
@@ -107,11 +112,12 @@ class Recall:
             index = self._indexes.pop(customer_id, None)
             self._counted -= index.counted if index else 0
 
-    def _index(self, customer_id: str) -> _CustomerIndex:
+    def _index(self, customer_id: str, epoch: int) -> _CustomerIndex:
         with self._lock:
             index = self._indexes.get(customer_id)
-            if index is None:
-                index = self._indexes[customer_id] = _CustomerIndex()
+            if index is None or index.epoch != epoch:
+                self._counted -= index.counted if index else 0
+                index = self._indexes[customer_id] = _CustomerIndex(epoch)
                 self._counted += index.counted
             self._indexes.move_to_end(customer_id)
             while len(self._indexes) > 1 and self._counted > MOST_TURNS:
@@ -131,10 +137,13 @@ class Recall:
             return
         usable = [row.encoder == self._encoder.name and len(row.vector) == 4 * DIM for row in rows]
         vectors = np.zeros((len(rows), DIM), dtype=np.float32)
-        stale = [place for place, good in enumerate(usable) if not good]
         for place, good in enumerate(usable):
             if good:
                 vectors[place] = np.frombuffer(rows[place].vector, dtype="<f4")
+        with np.errstate(over="ignore", invalid="ignore"):
+            unit = np.abs(np.linalg.norm(vectors, axis=1) - 1) < _ROUNDING
+        usable = [good and bool(whole) for good, whole in zip(usable, unit, strict=True)]
+        stale = [place for place, good in enumerate(usable) if not good]
         if stale:  # the vectors are missing, damaged or another encoder's: derived things are made again
             vectors[stale] = self._encoder.encode([rows[place].text for place in stale])
         index.turns.add([_said(row) for row in rows], vectors)

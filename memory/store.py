@@ -5,6 +5,7 @@ SQLite (WAL, full synchronisation, deleted content overwritten) by default, Post
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +17,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from memory.migrations import migrate
+from memory.migrations import DamagedError, migrate
 
+_LOG = logging.getLogger(__name__)
 BUSY_MS = 5000  # how long a writer waits for another process before it gives up
 
 
@@ -68,8 +70,11 @@ class Store:
         try:
             with self.write() as connection:
                 migrate(connection)
+        except DamagedError as error:
+            raise StoreError(_damaged(self.url, str(error))) from error
         except ValueError as error:
             raise StoreError(f"The database {self.url} cannot be used: {error}. Upgrade Rapport.") from error
+        self._finish_purge()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -91,6 +96,11 @@ class Store:
         with self._transaction(immediate=True) as connection:
             yield connection
 
+    def owe_purge(self, connection: Connection) -> None:
+        """Note in a transaction that deletes that `purge` must follow: if it is cut short, the next start does it."""
+        if self.engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA user_version = 1")
+
     def purge(self) -> None:
         """Leave no trace of deleted rows in the files of a SQLite database; it takes time in proportion to their size.
 
@@ -106,6 +116,7 @@ class Store:
         try:
             cursor = connection.cursor()
             cursor.execute("VACUUM")
+            cursor.execute("PRAGMA user_version = 0")
             busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         except sqlite3.Error as error:
             raise StoreError(f"The rows are deleted, but not yet overwritten. {_explain(self.url, error)}") from error
@@ -116,6 +127,39 @@ class Store:
                 f"The rows are deleted, but not yet overwritten: another program reads {self.url}. "
                 "Stop that program, then forget again."
             )
+
+    def _finish_purge(self) -> None:
+        if self.engine.dialect.name != "sqlite":
+            return
+        try:
+            with self.read() as connection:
+                owed = connection.exec_driver_sql("PRAGMA user_version").scalar()
+            if owed:
+                self.purge()
+        except StoreError as error:
+            _LOG.warning("%s", error)
+
+    def check(self) -> None:
+        """Read the whole database and refuse one that is damaged; it takes time in proportion to its size.
+
+        Raises:
+            StoreError: a page, an index or a reference between rows is damaged.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return
+        with self.read() as connection:
+            found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
+            orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        if found != "ok" or orphans:
+            reason = "rows without what they belong to" if found == "ok" else " ".join(str(found).split())
+            raise StoreError(_damaged(self.url, reason))
+
+    def files(self) -> list[Path]:
+        """Return the files of a SQLite database, its write-ahead log included; none of another database."""
+        path = Path(self.engine.url.database or "").resolve()
+        if self.engine.dialect.name != "sqlite":
+            return []
+        return [file for suffix in ("", "-wal", "-shm", "-journal") if (file := Path(f"{path}{suffix}")).is_file()]
 
     def close(self) -> None:
         """Close all connections."""
@@ -159,12 +203,16 @@ def _explain(url: str, error: Exception) -> str:
     if "locked" in reason:
         return f"The database {url} is locked by another program. Stop that program, then try again."
     if "malformed" in reason or "not a database" in reason:
-        return (
-            f"The database {url} is damaged ({reason}). Move it away and restore a backup, or start without it; "
-            "nothing was changed."
-        )
+        return _damaged(url, reason)
     if "full" in reason:
         return f"The disk that holds {url} is full. Free some space, then try again; nothing was half-written."
     if "readonly" in reason or "unable to open" in reason:
         return f"The database {url} cannot be opened for writing ({reason}). Check the folder and its permissions."
     return f"The database {url} cannot be used: {reason}"
+
+
+def _damaged(url: str, reason: str) -> str:
+    return (
+        f"The database {url} is damaged ({reason}). Move it away and restore a backup, or start without it; "
+        "nothing was changed."
+    )

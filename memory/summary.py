@@ -87,12 +87,16 @@ class Digest:
         """
         taken: dict[str, list[str]] = {}
         left = budget
+        said: set[str] = set()
         for label, values in self._parts(promises):
             heading = count_tokens(f"{label}: .")
             for value in reversed(values):
+                if value in said:
+                    continue
                 cost = count_tokens(f"{value};") + (0 if label in taken else heading)
                 if cost <= left:
                     taken.setdefault(label, []).insert(0, value)
+                    said.add(value)
                     left -= cost
         return " ".join(f"{label}: {'; '.join(values)}." for label, values in taken.items())
 

@@ -11,7 +11,9 @@ Times are ISO 8601 text in UTC, so that they sort as text in every database.
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+import time
+
+from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
 from sqlalchemy import UniqueConstraint as Unique
 
 METADATA = MetaData()
@@ -26,6 +28,8 @@ CUSTOMERS = Table(
     METADATA,
     Column("id", String(128), primary_key=True),
     Column("created_at", String(32), nullable=False),
+    # Another one after every erasure: what was read before it is known to be old.
+    Column("epoch", BigInteger, nullable=False, default=time.time_ns, server_default="1"),
 )
 SESSIONS = Table(
     "sessions",

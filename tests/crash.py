@@ -1,13 +1,14 @@
-"""Kills the bot at random moments and checks that every reply that was shown is still there, whole.
+"""Kills the bot at random moments: every reply that was shown is still there, whole; nothing forgotten returns.
 
-    python -m tests.crash --kills 100                        a few minutes; exit code 0 only when everything held
-    python -m tests.crash --kills 100 --models ~/.rapport    use models that have been prepared already
+    python -m tests.crash --kills 200                        some minutes; exit code 0 only when everything held
+    python -m tests.crash --kills 200 --models ~/.rapport    use models that have been prepared already
 
 A child process answers messages in several sessions and writes each reply to a pipe once `respond` has returned it:
-that reply counts as shown. The parent kills the child with SIGKILL after a random number of replies and a short random
-delay, now and then while it opens the database. The next child opens the same home, is asked to recall what was shown,
-and, while it waits, the parent reads the tables. The next child loads its models while the present one answers, but
-opens the database only when it is told to.
+that reply counts as shown. In between, customers come, say something and are forgotten, and a chat model writes
+summaries. The parent kills the child with SIGKILL after a random number of reports and a short random delay, now and
+then while it opens the database. The next child opens the same home, is asked to recall what was shown, and, while it
+waits, the parent reads the tables, and the files for what was forgotten. The next child loads its models while the
+present one answers, but opens the database only when it is told to.
 """
 
 from __future__ import annotations
@@ -45,9 +46,12 @@ _MESSAGES = (
     "I would like to talk to a person about {order}",
     "Is {order} late? It should have been here on Monday",
 )
-_MOST_REPLIES = 6  # a life ends after at most so many replies
+_MOST_REPLIES = 9  # a life ends after at most so many replies and other reports
 _MOST_DELAY_S = 0.06  # and so many seconds: a turn takes about half of that
 _KILLED_OPENING = 1 / 8  # the share of lives that end while the database is opened
+
+_SAID_BEFORE_LEAVING = 2  # messages of a customer who is then forgotten
+_LEAVING_AFTER = 3  # messages of customers who stay
 
 _SAME = 0.999  # the least cosine similarity of a message with itself, rounding allowed for
 
@@ -82,14 +86,24 @@ class Outcome:
     """What the kills led to; `problems` is empty when everything held.
 
     `opening` counts the kills before the first message, `shown` holds every reply that was shown, `unshown` counts the
-    turns that are kept although the kill came before they were shown.
+    turns that are kept although the kill came before they were shown. `leaving` holds the customers whose forgetting
+    had begun, `forgotten` those for whom it was reported as done.
     """
 
     kills: int = 0
     opening: int = 0
     shown: list[dict[str, Any]] = field(default_factory=list)
     unshown: int = 0
+    leaving: set[str] = field(default_factory=set)
+    forgotten: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
+
+    def take(self, told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Note what a life has told; return the replies in it of customers who stay."""
+        self.leaving |= {one["leaving"] for one in told if "leaving" in one}
+        self.forgotten |= {one["forgotten"] for one in told if "forgotten" in one}
+        self.shown = [one for one in [*self.shown, *told] if "turn_id" in one and one["customer"] not in self.leaving]
+        return [one for one in told if one in self.shown]
 
 
 def run(kills: int, prepared: Path, home: Path, seed: int = 0) -> Outcome:
@@ -116,7 +130,7 @@ def run(kills: int, prepared: Path, home: Path, seed: int = 0) -> Outcome:
                 recent = child.answer(FIRST_ORDER + _ORDERS * outcome.kills, chance.randint(1, _MOST_REPLIES))
                 time.sleep(chance.uniform(0, _MOST_DELAY_S))
                 recent += child.kill()
-                outcome.shown += recent
+                recent = outcome.take(recent)
             outcome.kills += 1
     except _DeathError as error:
         outcome.problems.append(str(error))
@@ -136,7 +150,21 @@ def check(database: Path, outcome: Outcome) -> list[str]:
             if (rows := connection.execute(f"PRAGMA {pragma}").fetchall()) != sound:
                 problems.append(f"{pragma}: {rows}")
         problems += [problem for one in outcome.shown for problem in _compare(connection, one)]
+        problems += _returned(database, connection, outcome)
         outcome.unshown = connection.execute("SELECT count(*) FROM turns").fetchone()[0] - len(outcome.shown)
+    return problems
+
+
+def _returned(database: Path, connection: sqlite3.Connection, outcome: Outcome) -> list[str]:
+    """Return what is still there of customers who were forgotten; one whose forgetting was cut short may be whole."""
+    content = b"".join(path.read_bytes() for path in database.parent.glob(f"{database.name}*"))
+    problems = [f"{who} was forgotten and is in the files" for who in outcome.forgotten if who.encode() in content]
+    for who in outcome.leaving - outcome.forgotten:
+        count = connection.execute("SELECT count(*) FROM turns WHERE customer_id = ?", (who,)).fetchone()[0]
+        if count not in (0, _SAID_BEFORE_LEAVING):
+            problems.append(f"{who} was half forgotten: {count} turns are left")
+        elif not count and who.encode() in content:
+            problems.append(f"{who} was forgotten before the kill and is in the files")
     return problems
 
 
@@ -221,6 +249,8 @@ class _Child:
 
 def answer_until_killed(home: Path) -> None:
     """Be the child: load the models; when told to, open the home, recall what was shown, and answer messages."""
+    from langchain_core.language_models import FakeListChatModel
+
     from bot import Chatbot
     from bot.desk import BUNDLED
     from bot.desk_reader import read_desk
@@ -232,18 +262,34 @@ def answer_until_killed(home: Path) -> None:
     desk = read_desk(settings.desk)
     models = load(desk, settings.home)
     shown = json.loads(sys.stdin.readline())
-    bot = Chatbot(desk, models, Store(settings.database), settings)
+    writer = FakeListChatModel(responses=["They asked about several orders.", "Here is what I know."])
+    bot = Chatbot(desk, models, Store(settings.database), settings, chat_model=writer)
     _show([one["turn_id"] for one in shown if not _recalls(bot, one)])
     first_order = json.loads(sys.stdin.readline())
     for number in itertools.count():
-        order = f"R-{first_order + number}"
-        message = _MESSAGES[(first_order + number) % len(_MESSAGES)].format(order=order)
         customer = f"customer{number % 2}"
         # Two sessions that go on for ever, and two of this life alone.
         session = f"{customer}.{'long' if number % 4 < 2 else first_order}"
-        reply = bot.respond(message, session, customer)
-        said = {"session": session, "customer": customer, "message": message, "order": order}
-        _show({**said, "turn_id": reply.turn_id, "text": reply.text, "action": reply.action})
+        _answer(bot, first_order + number, session, customer)
+        if number % _LEAVING_AFTER == _LEAVING_AFTER - 1:
+            _come_and_leave(bot, f"leaver-{first_order + number}")
+
+
+def _answer(bot: Chatbot, number: int, session: str, customer: str) -> None:
+    order = f"R-{number}"
+    message = _MESSAGES[number % len(_MESSAGES)].format(order=order)
+    reply = bot.respond(message, session, customer)
+    said = {"session": session, "customer": customer, "message": message, "order": order}
+    _show({**said, "turn_id": reply.turn_id, "text": reply.text, "action": reply.action})
+
+
+def _come_and_leave(bot: Chatbot, customer: str) -> None:
+    """Say something as a new customer, who is then forgotten."""
+    for number in range(_SAID_BEFORE_LEAVING):
+        bot.respond(f"I am {customer} and my parcel {number} is late", f"{customer}.1", customer)
+    _show({"leaving": customer})
+    bot.forget(customer)
+    _show({"forgotten": customer})
 
 
 def _recalls(bot: Chatbot, shown: dict[str, Any]) -> bool:
@@ -262,7 +308,7 @@ def _show(value: object) -> None:
 def main() -> None:
     """Run it from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--models", type=Path, help="a home with prepared models; they are made where there are none")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
@@ -284,6 +330,7 @@ def main() -> None:
         sys.stderr.write(problem + "\n")
     sys.stdout.write(
         f"{outcome.kills} kills, {outcome.opening} of them while opening: {len(outcome.shown)} replies were shown, "
+        f"{len(outcome.forgotten)} customers forgotten and {len(outcome.leaving - outcome.forgotten)} more begun, "
         f"{len(outcome.problems)} problems; {outcome.unshown} more turns were kept before they could be shown "
         f"(seed {given.seed}, {time.monotonic() - started:.0f} s)\n"
     )

@@ -12,7 +12,6 @@ from bot.chatbot import Chatbot
 from bot.ui.markup import day, plain, sources_of
 from bot.ui.visitor import Visitors
 from memory.commitments import commitments
-from memory.erasure import forget_customer, forget_fact, forget_session, forget_turn
 from memory.history import facts_of, session_digest, sessions, transcript
 from memory.store import to_text
 from memory.summary import load_summaries
@@ -39,7 +38,7 @@ def memory_panel(
             gr.HTML("<p>Nothing yet. I remember what you tell me, and you can make me forget it here.</p>")
         else:
             button = gr.Button("Forget everything", size="sm", variant="stop", elem_id="forget-all")
-            entry.bind(button, partial(forget_customer, bot.memory))
+            entry.bind(button, bot.forget)
 
 
 class _Entry:
@@ -91,7 +90,7 @@ def _draw_facts(bot: Chatbot, customer: str, entry: _Entry) -> bool:
         entry.draw(
             f"{label}: {fact.value}",
             f"you told me on {day(to_text(fact.said_at))}",
-            partial(forget_fact, bot.memory, name=fact.name),
+            partial(bot.forget, fact=fact.name),
         )
     return not facts
 
@@ -112,7 +111,7 @@ def _draw_conversations(bot: Chatbot, customer: str, session_id: str, entry: _En
         entry.draw(
             prose or "; ".join(lines) or "A few words",
             where,
-            partial(forget_session, bot.memory, session_id=one.id),
+            partial(bot.forget, session_id=one.id),
         )
     return not drawn
 
@@ -127,5 +126,5 @@ def _draw_used(bot: Chatbot, customer: str, session_id: str, entry: _Entry) -> N
         entry.draw(
             f"“{source.title}”",
             f"our chat of {day(source.at)}",
-            partial(forget_turn, bot.memory, turn_id=int(source.id)),
+            partial(bot.forget, turn_id=int(source.id)),
         )

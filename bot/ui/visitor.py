@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Mapping
 from http.cookies import SimpleCookie
@@ -12,6 +11,8 @@ from itsdangerous import BadSignature, Signer
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from memory.secret import read_secret
+
 COOKIE = "rapport_visitor"
 _YEAR_S = 365 * 24 * 3600
 
@@ -20,7 +21,7 @@ class Visitors:
     """Issues and checks visitor cookies with a secret that is kept under the home folder."""
 
     def __init__(self, home: Path) -> None:
-        self._signer = Signer(_secret(home / "secret"), salt="visitor")
+        self._signer = Signer(read_secret(home), salt="visitor")
 
     def issue(self) -> str:
         """Return the cookie of a new visitor."""
@@ -59,14 +60,3 @@ class VisitorMiddleware:
             await send(message)
 
         await self._app(scope, receive, with_cookie)
-
-
-def _secret(path: Path) -> str:
-    """Return the secret in a file that only this user can read, making it first where there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-    except FileExistsError:
-        pass
-    return path.read_text(encoding="ascii").strip()

@@ -19,7 +19,7 @@ COMMANDS = [
     *([], ["serve"], ["chat"], ["desk"], ["desk", "check"], ["desk", "new"], ["train"], ["train", "intent"]),
     *(["models"], ["models", "list"], ["models", "promote"], ["models", "rollback"], ["models", "delete"]),
     *(["evaluate"], ["ingest"], ["memory"], ["memory", "show"], ["memory", "export"], ["memory", "forget"], ["doctor"]),
-    *(["memory", "promises"], ["memory", "settle"], ["memory", "health"]),
+    *(["memory", "prove"], ["memory", "promises"], ["memory", "settle"], ["memory", "health"]),
 ]
 
 
@@ -125,9 +125,9 @@ def test_what_was_said_in_a_chat_is_shown_exported_and_forgotten(rapport: Run) -
     assert "tom@example.com" not in json.dumps(held)
     assert "nora@example.com" in rapport("memory", "show", "nora").stdout
 
-    assert rapport("memory", "forget", "nora", "--fact", "email").stdout == "Forgot 1 values.\n"
+    assert "Forgot fact: 1 in facts, 1 in turns" in rapport("memory", "forget", "nora", "--fact", "email").stdout
     assert "nora@example.com" not in rapport("memory", "export", "nora").stdout
-    assert rapport("memory", "forget", "nora").stdout == "Forgot 2 turns.\n"
+    assert "2 in turns" in rapport("memory", "forget", "nora").stdout
     assert "Nothing is held about a customer 'nora'" in refusal(rapport("memory", "export", "nora"))
     assert [one["id"] for one in json.loads(rapport("memory", "show", "--json").stdout)] == ["tom"]
 
@@ -157,6 +157,39 @@ def test_the_health_of_memory_is_reported_without_a_value(rapport: Run, bot: Cha
     assert [one["name"] for one in found["never_used"]] == ["email"]
     assert "never used" in shown
     assert "nora@example.com" not in shown
+
+
+def test_forgetting_ends_with_a_receipt_that_proves_it(rapport: Run, home: Path, tmp_path: Path) -> None:
+    rapport("chat", "--customer", "nora-of-kendal", stdin="my email is nora@example.com\nI live behind the old mill\n")
+    held = tmp_path / "held.json"
+
+    receipt = json.loads(rapport("memory", "forget", "nora-of-kendal", "--export", held, "--json").stdout)
+    file = home / "receipts" / f"{receipt['id']}.json"
+    proven = json.loads(rapport("memory", "prove", file, "--json").stdout)
+
+    assert [turn["text"] for turn in json.loads(held.read_text(encoding="utf-8"))["turns"]][1] == (
+        "I live behind the old mill"
+    )
+    assert (receipt["what"], receipt["removed"]["turns"], receipt["removed"]["facts"]) == ("everything", 2, 1)
+    assert "mill" not in json.dumps(receipt)
+    assert proven["holds"]
+    assert proven["fingerprints"] == len(receipt["fingerprints"]) > 5
+    assert "mill" not in file.read_text(encoding="utf-8")
+
+    (home / "left.txt").write_bytes(b"x" * 99 + held.read_bytes())
+    done = rapport("memory", "prove", file)
+    assert done.returncode == 1
+    assert f"Found in {home / 'left.txt'} at byte" in done.stdout
+    assert "nothing was forgotten" in refusal(rapport("memory", "forget", "nora-of-kendal", "--export", held))
+
+
+def test_a_receipt_that_was_altered_is_refused(rapport: Run, home: Path) -> None:
+    rapport("memory", "forget", "nobody")
+    (file,) = (home / "receipts").glob("*.json")
+    file.write_text(file.read_text(encoding="utf-8").replace('"everything"', '"session"'), encoding="utf-8")
+
+    assert "was altered, or issued by another home" in refusal(rapport("memory", "prove", file))
+    assert "is no receipt" in refusal(rapport("memory", "prove", home / "secret"))
 
 
 def test_an_empty_memory_says_so(rapport: Run) -> None:

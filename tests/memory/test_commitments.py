@@ -10,8 +10,10 @@ from sqlalchemy import delete, select, text, update
 
 from memory.commitments import commitments, overdue, settle
 from memory.due import due_date
-from memory.erasure import GONE, forget_customer, forget_fact, forget_turn
+from memory.erasure import forget
 from memory.history import export
+from memory.places import Scope
+from memory.redaction import GONE
 from memory.store import Store, StoreError
 from memory.summary import Digest, store_digest
 from memory.tables import COMMITMENTS, SUMMARIES
@@ -102,16 +104,16 @@ def test_a_promise_repeated_while_it_is_open_is_one_promise(store: Store, talk: 
 def test_a_promise_goes_with_its_turn_and_with_its_customer(store: Store, talk: Talk) -> None:
     first = talk("torn", decision={"promise": "an answer by Friday"})
     talk("late", decision={"promise": "a parcel by Monday"})
-    forget_turn(talk.memory, "ada", first)
+    forget(talk.memory, Scope("ada", turn_id=first))
     assert [one.text for one in commitments(store)] == ["a parcel by Monday"]
-    forget_customer(talk.memory, "ada")
+    forget(talk.memory, Scope("ada"))
     with store.read() as connection:
         assert connection.execute(select(COMMITMENTS)).all() == []
 
 
 def test_a_forgotten_fact_is_gone_from_promises(store: Store, talk: Talk) -> None:
     talk("R-10234", facts={"order_number": "R-10234"}, decision={"promise": "find R-10234"})
-    forget_fact(talk.memory, "ada", "order_number")
+    forget(talk.memory, Scope("ada", fact="order_number"))
     assert [one.text for one in commitments(store)] == [f"find {GONE}"]
 
 

@@ -10,12 +10,30 @@ import pytest
 from sqlalchemy import select, text
 
 from memory import ConversationMemory, StoreError
-from memory.erasure import GONE, forget_customer, forget_fact, forget_session, forget_turn
+from memory.erasure import forget
 from memory.history import export, facts_of, rate, session_digest, transcript
+from memory.places import Scope
+from memory.redaction import GONE
 from memory.store import Store
 from memory.tables import METADATA, VECTORS
 from retrieval import Encoder
 from tests.memory.conftest import Talk
+
+
+def forget_customer(memory: ConversationMemory, customer: str) -> int:
+    return forget(memory, Scope(customer)).removed["turns"]
+
+
+def forget_session(memory: ConversationMemory, customer: str, session: str) -> int:
+    return forget(memory, Scope(customer, session_id=session)).removed["turns"]
+
+
+def forget_turn(memory: ConversationMemory, customer: str, turn: int) -> int:
+    return forget(memory, Scope(customer, turn_id=turn)).removed["turns"]
+
+
+def forget_fact(memory: ConversationMemory, customer: str, name: str) -> int:
+    return forget(memory, Scope(customer, fact=name)).removed["facts"]
 
 
 def _rows(store: Store) -> dict[str, int]:

@@ -136,13 +136,14 @@ def test_what_was_said_is_recalled_after_a_restart(make_talk: Callable[..., Talk
     assert _recalled(make_talk(), "tent pole") == ["My tent pole snapped"]
 
 
-@pytest.mark.parametrize("damage", ["missing", "another encoder's", "cut short"])
+@pytest.mark.parametrize("damage", ["missing", "another encoder's", "cut short", "a flipped bit"])
 def test_a_vector_that_cannot_be_used_is_made_again(store: Store, make_talk: Callable[..., Talk], damage: str) -> None:
     make_talk()("My tent pole snapped", session="old")
     wrong = np.eye(1, 384, dtype="<f4").tobytes()
     changes = {
         "missing": delete(VECTORS),
         "another encoder's": update(VECTORS).values(encoder="older", vector=wrong),
+        "a flipped bit": update(VECTORS).values(vector=wrong[:5] + b"\x7f\x3f\x40" + wrong[8:]),
         "cut short": update(VECTORS).values(vector=wrong[:100]),
     }
     with store.write() as connection:

@@ -98,7 +98,8 @@ def test_the_summary_names_what_left_the_buffer(talk: Talk) -> None:
     talk("my name is nora, where is order 10234?", reply="It cost $50 and comes on Friday. Which address is it?")
     _discuss(talk, "a", "b")
     assert talk.load().summary == (
-        "Names: nora. Numbers: 10234. Dates: Friday. Amounts: $50. We asked: Which address is it?."
+        "Names: nora. Numbers: 10234. Dates: Friday. Amounts: $50. We asked: Which address is it?. "
+        "Said: my name is nora, where is order 10234?; It cost $50 and comes on Friday.."
     )
 
 

@@ -1,0 +1,37 @@
+"""Forgetting for a desk: memory's places, what models keep of messages, and the receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from bot.desk import Desk
+from bot.training_rows import TrainingRows
+from memory import ConversationMemory
+from memory.erasure import forget as erase
+from memory.places import Scope
+from memory.receipt import Receipt, issue
+
+
+def forget(memory: ConversationMemory, scope: Scope, desk: Desk, home: Path, now: datetime) -> Receipt:
+    """Forget a scope everywhere and return the receipt, which is also kept under `HOME/receipts/`.
+
+    Raises:
+        StoreError: the database cannot be written, or another program keeps the rows from being overwritten.
+        OSError: the receipt or a model's folder cannot be written.
+    """
+    public = list(public_texts(desk))
+    erased = erase(memory, scope, [TrainingRows(home, public)])
+    return issue(erased, home, now, public)
+
+
+def public_texts(desk: Desk) -> Iterator[str]:
+    """Yield what the desk says to everybody, and the messages that the team has written or accepted."""
+    for answer in desk.answers.values():
+        yield from (answer.title, *answer.text, answer.promise or "")
+        yield from (wording for wordings in answer.outcomes.values() for wording in wordings)
+    yield from (wording for wordings in desk.replies.values() for wording in wordings)
+    yield from (passage.text for passage in desk.passages)
+    yield from (text for text, _ in (*desk.messages, *desk.test_messages))
+    yield from (*desk.out_of_scope, *desk.test_out_of_scope)
