@@ -149,10 +149,6 @@ def _widen(
     network.head.linear = new = _moved(old, places, corpus.width)
     if (memory := network.head.memory) is not None:
         memory.out = _moved(memory.out, places, corpus.width)
-        known = memory.taken_for.weight
-        memory.taken_for = nn.Linear(corpus.width, len(known), bias=False)
-        nn.init.zeros_(memory.taken_for.weight)
-        memory.taken_for.weight[:, list(places)] = known[:, list(places.values())]
     kept = np.array(corpus.kept)
     targets = corpus.targets[kept]
     centre = vectors[kept].mean(axis=0)

@@ -18,7 +18,7 @@ _DROPOUT = 0.3
 
 
 class Memory(nn.Module):
-    """Attention of a message over the vectors of earlier messages, each with what it was taken for and how far back.
+    """Attention of a message over the vectors of earlier messages, each with how far back it lies.
 
     The attention over stored vectors follows Sukhbaatar et al., "End-To-End Memory Networks", NeurIPS 2015; the heads
     are those of Vaswani et al., 2017. A learnt "nothing" can be attended to as well, so that a first message works.
@@ -30,7 +30,6 @@ class Memory(nn.Module):
         self.scale = dim**0.5  # unit vectors, as large as linear layers expect them
         self.message = nn.Linear(dim, _WIDTH)
         self.turn = nn.Linear(dim, _WIDTH)
-        self.taken_for = nn.Linear(labels, _WIDTH, bias=False)
         self.nothing = nn.Parameter(torch.zeros(1, _WIDTH))
         self.distance = nn.Parameter(torch.zeros(MEMORY_TURNS, _WIDTH))
         nn.init.normal_(self.distance, std=0.5)
@@ -40,14 +39,13 @@ class Memory(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, vector: Tensor, memory: Tensor, known: Tensor, shares: Tensor) -> Tensor:
+    def forward(self, vector: Tensor, memory: Tensor, known: Tensor) -> Tensor:
         """Return what memory adds to the logits `(B, labels)`; vectors `(B, H)`, `(B, K, H)`, newest first.
 
-        `known` `(B, K)` is 0 where there is no such turn; `shares` `(B, K, labels)` are the labels' probabilities of
-        each turn by itself.
+        `known` `(B, K)` is 0 where there is no such turn.
         """
         message = self.message(vector * self.scale)
-        turns = self._drop(self.turn(memory * self.scale) + self.taken_for(shares)) + self.distance
+        turns = self._drop(self.turn(memory * self.scale)) + self.distance
         slots = torch.cat([turns, self.nothing.expand(vector.shape[0], 1, -1)], dim=1)  # (B, K + 1, width)
         blocked = torch.cat([known < 0.5, known[:, :1] > 2], dim=1)  # "nothing" is always there
         found, _ = self.attention(message.unsqueeze(1), slots, slots, key_padding_mask=blocked, need_weights=False)
@@ -72,8 +70,7 @@ class Head(nn.Module):
         """Return logits `(B, labels)` for vectors `(B, H)` and, where the head has one, a memory `(B, K, H)`."""
         logits: Tensor = self.linear(vector)
         if self.memory is not None and memory is not None:
-            shares = nn.functional.softmax(self.linear(memory), dim=-1)
-            logits = logits + self.memory(vector, memory, known, shares)
+            logits = logits + self.memory(vector, memory, known)
         return logits
 
 
