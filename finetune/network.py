@@ -13,8 +13,6 @@ from finetune.training import mixed
 
 MEMORY_TURNS = 8  # earlier messages of the conversation that a head looks back at
 _HEADS = 4
-_WIDTH = 96
-_DROPOUT = 0.3
 
 
 class Memory(nn.Module):
@@ -22,20 +20,17 @@ class Memory(nn.Module):
 
     The attention over stored vectors follows Sukhbaatar et al., "End-To-End Memory Networks", NeurIPS 2015; the heads
     are those of Vaswani et al., 2017. A learnt "nothing" can be attended to as well, so that a first message works.
-    All of it is narrow: conversations are few, and a wide memory learns them by heart (EXPERIMENTS.md).
     """
 
     def __init__(self, dim: int, labels: int) -> None:
         super().__init__()
-        self.scale = dim**0.5  # unit vectors, as large as linear layers expect them
-        self.message = nn.Linear(dim, _WIDTH)
-        self.turn = nn.Linear(dim, _WIDTH)
-        self.nothing = nn.Parameter(torch.zeros(1, _WIDTH))
-        self.distance = nn.Parameter(torch.zeros(MEMORY_TURNS, _WIDTH))
+        self.scale = dim**0.5  # unit vectors, as large as attention expects them
+        self.nothing = nn.Parameter(torch.zeros(1, dim))
+        self.distance = nn.Parameter(torch.zeros(MEMORY_TURNS, dim))
         nn.init.normal_(self.distance, std=0.5)
-        self.attention = nn.MultiheadAttention(_WIDTH, _HEADS, batch_first=True)
-        self.mix = nn.Linear(3 * _WIDTH, _WIDTH)
-        self.out = nn.Linear(_WIDTH, labels)
+        self.attention = nn.MultiheadAttention(dim, _HEADS, batch_first=True)
+        self.mix = nn.Linear(2 * dim, dim)
+        self.out = nn.Linear(dim, labels)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
@@ -44,18 +39,13 @@ class Memory(nn.Module):
 
         `known` `(B, K)` is 0 where there is no such turn.
         """
-        message = self.message(vector * self.scale)
-        turns = self._drop(self.turn(memory * self.scale)) + self.distance
-        slots = torch.cat([turns, self.nothing.expand(vector.shape[0], 1, -1)], dim=1)  # (B, K + 1, width)
+        vector, memory = vector * self.scale, memory * self.scale
+        slots = torch.cat([memory + self.distance, self.nothing.expand(vector.shape[0], 1, -1)], dim=1)  # (B, K+1, H)
         blocked = torch.cat([known < 0.5, known[:, :1] > 2], dim=1)  # "nothing" is always there
-        found, _ = self.attention(message.unsqueeze(1), slots, slots, key_padding_mask=blocked, need_weights=False)
-        found = found.squeeze(1)
-        both = self._drop(torch.cat([message, found, message * found], dim=1))
-        added: Tensor = self.out(self._drop(nn.functional.gelu(self.mix(both))))
+        found, _ = self.attention(vector.unsqueeze(1), slots, slots, key_padding_mask=blocked, need_weights=False)
+        mixed_in = nn.functional.gelu(self.mix(torch.cat([vector, found.squeeze(1)], dim=1)))
+        added: Tensor = self.out(nn.functional.dropout(mixed_in, 0.1, self.training))
         return added
-
-    def _drop(self, hidden: Tensor) -> Tensor:
-        return nn.functional.dropout(hidden, _DROPOUT, self.training)
 
 
 class Head(nn.Module):

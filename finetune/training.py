@@ -34,7 +34,7 @@ class Settings:
     epochs: int
     learning_rate: float
     head_learning_rate: float = 1e-2
-    memory_learning_rate: float = 3e-4
+    memory_learning_rate: float = 1e-4
     batch_size: int = 64
     weight_decay: float = 0.01
     averaging: float = 0.99
