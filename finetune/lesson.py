@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from finetune.head import remembered
 from finetune.network import MEMORY_TURNS, IntentNetwork, encode
 from finetune.probe import fit_probe, unseen_probabilities
-from finetune.tokens import pad
+from finetune.tokens import hide, pad
 from finetune.training import mixed
 
 Targets = NDArray[np.integer] | NDArray[np.floating]  # class numbers (n,), or 0 and 1 per class (n, classes)
@@ -23,6 +23,7 @@ Targets = NDArray[np.integer] | NDArray[np.floating]  # class numbers (n,), or 0
 
 _SMOOTHING = 0.05
 _SECOND_OPINION = 0.3  # of a probe, in the targets
+_HIDDEN = 0.1  # of a message's words, anew in each epoch
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class IntentLesson:
             before = [place_of[one] for one in self._taught.earlier[message]]
             earlier[place, : len(before)] = torch.tensor(before, dtype=torch.long)
         tokens, mask = pad([self._taught.tokens[message] for message in messages])
+        tokens = hide(tokens, mask, _HIDDEN)
         with mixed(device):
             logits, _ = model(tokens.to(device), mask.to(device), earlier.to(device))
         return self._loss(logits.float(), self._targets[messages].to(device))

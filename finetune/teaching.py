@@ -38,9 +38,9 @@ class Taught:
 
 
 def plan(corpus: Corpus, method: Method, memory: bool, epochs: int | None, seed: int, tracker: str) -> Settings:
-    """Return how a corpus is taught: in 20 epochs where messages are few, down to 5 where they are many."""
+    """Return how a corpus is taught: in 20 epochs where messages are few, down to 7 where they are many."""
     if epochs is None:
-        epochs = min(round(4.5 + 5000 / len(corpus.kept)), 20)
+        epochs = min(round(6.5 + 5000 / len(corpus.kept)), 20)
     if method == "head" and not memory:
         epochs = 0  # the probe is all there is to it
     return Settings(

@@ -11,6 +11,8 @@ from torch import Tensor
 from finetune.base import base_folder
 
 SEARCH_BATCH = 128  # rows a batch where nothing is learnt
+_MASK = 103  # [MASK]
+_MARKS = (101, 102)  # [CLS] and [SEP], of which each text has one
 
 
 class Tokens:
@@ -35,6 +37,12 @@ def pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     padded = torch.stack([torch.nn.functional.pad(row, (0, longest - row.shape[-1])) for row in rows])
     lengths = torch.tensor([row.shape[-1] for row in rows])
     return padded, (torch.arange(longest)[None, :] < lengths[:, None]).long()
+
+
+def hide(padded: Tensor, mask: Tensor, share: float) -> Tensor:
+    """Return token numbers `(B, T)` with a random share of a text's words masked, so that no single one is relied on."""
+    words = (mask > 0) & ~torch.isin(padded, torch.tensor(_MARKS))
+    return padded.masked_fill(words & (torch.rand(padded.shape) < share), _MASK)
 
 
 def by_length(rows: Sequence[Tensor], size: int = SEARCH_BATCH) -> Iterator[list[int]]:
