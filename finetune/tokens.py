@@ -40,7 +40,7 @@ def pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def hide(padded: Tensor, mask: Tensor, share: float) -> Tensor:
-    """Return token numbers `(B, T)` with a random share of a text's words masked, so that no single one is relied on."""
+    """Return token numbers `(B, T)` with a random share of the words masked, so that no single one is relied on."""
     words = (mask > 0) & ~torch.isin(padded, torch.tensor(_MARKS))
     return padded.masked_fill(words & (torch.rand(padded.shape) < share), _MASK)
 
