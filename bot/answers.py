@@ -75,6 +75,14 @@ class Answers:
         """Return one of the bot's own sentences and the id of its wording."""
         return self._word(name, self._desk.replies[name], context, values or {})
 
+    def correction(self, fact: str, value: str, context: Context) -> Rendered:
+        """Return the reply to a fact's new value; what the bot has just asked for stays asked."""
+        text, wording = self.say("fact_corrected", context, {"label": self._desk.facts[fact].label, "value": value})
+        asked = context.last.decision.get("suggestions", []) if context.last and context.pending else []
+        return Rendered(
+            text, "correct", suggestions=tuple(asked), pending=context.pending, state="open", wording=wording
+        )
+
     def button(self, name: str) -> str:
         """Return the label of one of the bot's own buttons."""
         return self._desk.replies[name][0]

@@ -164,6 +164,16 @@ class ConversationMemory:
                 epoch=epoch,
             )
 
+    def search(self, customer_id: str, text: str, query: NDArray[np.float32], now: datetime, k: int) -> list[Recalled]:
+        """Return up to `k` of all turns of a customer, best first; `query` is the unit vector of `text`, `(384,)`.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self.store.read() as connection:
+            epoch = connection.scalar(_EPOCH, {"customer_id": customer_id}) or 0
+            return self.recall.search(connection, customer_id, text, query, now, k, epoch=epoch)
+
     def save(
         self,
         context: Context,
