@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,11 +13,15 @@ import gradio as gr
 from bot.chatbot import Chatbot
 from bot.correction import CorrectionError
 from bot.ui.markup import plain
-from bot.ui.remembered import Entry, Section, receipt_line, remembered, search
+from bot.ui.remembered import Entry, Forgettable, Section, receipt_line, remembered, search
 from bot.ui.visitor import Visitors
+from memory import StoreError
+from memory.conversation import ForgottenError
 
+_LOG = logging.getLogger(__name__)
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
 _MOST_TYPED = 200  # characters of a search or a correction
+_FAILED = "Something went wrong on our side. Load the page again to see what I hold, and try once more."
 
 
 def memory_panel(
@@ -114,32 +120,41 @@ class _Panel:
         with gr.Row(visible=False, elem_classes="correction") as row:
             label = self.bot.desk.facts[entry.fact].label
             field = gr.Textbox(
-                entry.value, label=f"The right {label}", container=False, max_lines=1, max_length=_MOST_TYPED
+                entry.value,
+                label=f"The right {label}",
+                container=False,
+                interactive=True,
+                max_lines=1,
+                max_length=_MOST_TYPED,
             )
             keep = gr.Button("Save", size="sm", variant="primary", scale=0, min_width=0)
         button.click(lambda: gr.update(visible=True), None, row, **_QUIET)
 
-        def save(session_id: str, seen: int, value: str, request: gr.Request) -> tuple[Any, Any, str]:
+        def correct(customer: str, session_id: str, value: str) -> str:
+            return self.bot.correct(entry.fact, value, session_id, customer).text
+
+        self._acts([keep.click, field.submit], correct, field)
+
+    def _forgets(self, button: gr.Button, what: Forgettable) -> None:
+        """Let a button forget something, and say what was removed."""
+        self._acts([button.click], lambda customer, _session, _value: receipt_line(self.bot.forget(customer, **what)))
+
+    def _acts(self, events: list[Any], do: Callable[[str, str, str], str], field: gr.Textbox | None = None) -> None:
+        """Let events do something for a customer in a session with what is in a field, and show what it says."""
+
+        def act(request: gr.Request, session_id: str, seen: int, value: str = "") -> tuple[Any, Any, str]:
             customer = self._customer(request)
             try:
-                reply = self.bot.correct(entry.fact, value, session_id, customer)
+                said = do(customer, session_id, value)
             except CorrectionError as error:
                 return gr.skip(), gr.skip(), _notice(str(error))
-            return *self._afresh(customer, session_id, seen), _notice(reply.text)
+            except (StoreError, ForgottenError, OSError):
+                _LOG.exception("What a customer asked for in the panel failed.")
+                return gr.skip(), gr.skip(), _notice(_FAILED)
+            return *self._afresh(customer, session_id, seen), _notice(said)
 
-        outputs = [self.conversation, self.turns_seen, self.notice]
-        gr.on([keep.click, field.submit], save, [self.session, self.turns_seen, field], outputs, **_QUIET)
-
-    def _forgets(self, button: gr.Button, what: Any) -> None:
-        """Let a button forget something, and say what was removed."""
-
-        def forget(session_id: str, seen: int, request: gr.Request) -> tuple[Any, Any, str]:
-            customer = self._customer(request)
-            receipt = self.bot.forget(customer, **what)
-            return *self._afresh(customer, session_id, seen), _notice(receipt_line(receipt))
-
-        outputs = [self.conversation, self.turns_seen, self.notice]
-        button.click(forget, [self.session, self.turns_seen], outputs, **_QUIET)
+        inputs = [self.session, self.turns_seen, *([field] if field else [])]
+        gr.on(events, act, inputs, [self.conversation, self.turns_seen, self.notice], **_QUIET)
 
     def _afresh(self, customer: str, session_id: str, seen: int) -> tuple[Any, int]:
         """Return the conversation as it now is, and what makes the panel be drawn again."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import TypedDict
 from zoneinfo import ZoneInfo
 
 from bot.chatbot import Chatbot
@@ -28,6 +28,14 @@ _LAST_TURNS = 12  # of a conversation that is opened
 _FOUND = 0.75
 
 
+class Forgettable(TypedDict, total=False):
+    """A part of what is remembered, as `Chatbot.forget` takes it; empty for everything."""
+
+    session_id: str
+    turn_id: int
+    fact: str
+
+
 @dataclass(frozen=True)
 class Entry:
     """One remembered thing: `where` it is from, the turns around it, and what to forget with it (`Chatbot.forget`).
@@ -38,7 +46,7 @@ class Entry:
     what: str
     where: str
     turns: Sequence[Turn]
-    forget: Mapping[Literal["session_id", "turn_id", "fact"], str | int]
+    forget: Forgettable
     source: int = 0
     fact: str = ""
     value: str = ""
