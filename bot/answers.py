@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from langchain_core.tools import BaseTool
@@ -222,8 +224,11 @@ class Answers:
         try:
             result = self._tools[name].invoke(dict(arguments))
             found = {str(key): str(value) for key, value in result.items()}
-        except Exception as error:  # a desk's own code: whatever it raises, the turn fails honestly
-            raise ToolError(f"tool {name!r} failed: {type(error).__name__}: {error}") from error
+        except Exception as error:  # noqa: BLE001 - a desk's own code: whatever it raises, the turn fails honestly
+            # Where, not what it said: that may repeat a customer's words, and this is logged.
+            *_, last = traceback.extract_tb(error.__traceback__)
+            where = f"{Path(last.filename).name}, line {last.lineno}"
+            raise ToolError(f"tool {name!r} failed: {type(error).__name__} in {where}") from None
         if "outcome" not in found:
             raise ToolError(f"tool {name!r} returned no outcome")
         return {**arguments, **found}
