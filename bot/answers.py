@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from langchain_core.tools import BaseTool
@@ -74,6 +76,14 @@ class Answers:
     def say(self, name: str, context: Context, values: Mapping[str, str] | None = None) -> tuple[str, str]:
         """Return one of the bot's own sentences and the id of its wording."""
         return self._word(name, self._desk.replies[name], context, values or {})
+
+    def correction(self, fact: str, value: str, context: Context) -> Rendered:
+        """Return the reply to a fact's new value; what the bot has just asked for stays asked."""
+        text, wording = self.say("fact_corrected", context, {"label": self._desk.facts[fact].label, "value": value})
+        asked = context.last.decision.get("suggestions", []) if context.last and context.pending else []
+        return Rendered(
+            text, "correct", suggestions=tuple(asked), pending=context.pending, state="open", wording=wording
+        )
 
     def button(self, name: str) -> str:
         """Return the label of one of the bot's own buttons."""
@@ -214,8 +224,11 @@ class Answers:
         try:
             result = self._tools[name].invoke(dict(arguments))
             found = {str(key): str(value) for key, value in result.items()}
-        except Exception as error:  # a desk's own code: whatever it raises, the turn fails honestly
-            raise ToolError(f"tool {name!r} failed: {type(error).__name__}: {error}") from error
+        except Exception as error:  # noqa: BLE001 - a desk's own code: whatever it raises, the turn fails honestly
+            # Where, not what it said: that may repeat a customer's words, and this is logged.
+            *_, last = traceback.extract_tb(error.__traceback__)
+            where = f"{Path(last.filename).name}, line {last.lineno}"
+            raise ToolError(f"tool {name!r} failed: {type(error).__name__} in {where}") from None
         if "outcome" not in found:
             raise ToolError(f"tool {name!r} returned no outcome")
         return {**arguments, **found}

@@ -22,6 +22,7 @@ from langchain_core.runnables.config import run_in_executor
 from numpy.typing import NDArray
 
 from bot.answers import Answers, Rendered
+from bot.correction import CorrectionError, read_correction
 from bot.desk import Desk
 from bot.desk_reader import read_desk
 from bot.forgetting import forget
@@ -170,6 +171,31 @@ class Chatbot(Runnable[ChatInput, Reply]):
         """
         scope = Scope(customer_id, session_id, turn_id, fact)
         return forget(self.memory, scope, self.desk, self.settings.home, self.clock())
+
+    def correct(self, fact: str, value: str, session_id: str = "", customer_id: str = "") -> Reply:
+        """Replace a fact's value, as a turn of the session whose message says it, and return the reply once it is kept.
+
+        Whoever calls this vouches for who the customer is.
+
+        Raises:
+            CorrectionError: the text is no value of this fact, or it is the value already.
+            ForgottenError: something of the customer was forgotten meanwhile; nothing is kept.
+            WrongCustomerError: the session belongs to another customer.
+            StoreError: the database cannot be read or written.
+        """
+        session_id, customer_id = _ids(session_id, customer_id)
+        started, models = time.perf_counter(), self.models
+        text, value = read_correction(self.desk, fact, value, self.settings.max_message_chars)
+        query = models.encoder.encode([text])[0]
+        with self._locks.hold(session_id):
+            context = self.memory.load(session_id, customer_id, text, query, self.clock())
+            if fact in context.facts and context.facts[fact].value == value:
+                raise CorrectionError(f"That is what I remember already: {value}.")
+            rendered = self._answers.correction(fact, value, context)
+            # Said on purpose: it counts also where it differs from the old value in case and marks alone.
+            context = replace(context, facts={name: known for name, known in context.facts.items() if name != fact})
+            understood = Understood((("", 0.0),), in_scope=True, facts={fact: value})
+            return self._keep(_Turn(text, context, query, understood, rendered, models), "", started)
 
     def invoke(self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any) -> Reply:
         """Do what `respond` does, as a Runnable."""

@@ -104,7 +104,8 @@ class Generation:
         try:
             while (piece := pieces.get(timeout=max(deadline - time.monotonic(), 0.001))) is not None:
                 if isinstance(piece, BaseException):
-                    raise GenerationError(f"{type(piece).__name__}: {piece}") from piece
+                    # Its own message may repeat what it was sent, and this one is logged.
+                    raise GenerationError(type(piece).__name__) from piece
                 yield piece
         except queue.Empty:
             raise GenerationError(f"no complete reply within {self._timeout_s:g} s") from None

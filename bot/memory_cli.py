@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -28,24 +28,28 @@ from memory.proof import Proof, prove
 from memory.receipt import Receipt, ReceiptError, read_receipt
 
 memory_cli = typer.Typer(help="See, export and forget what is remembered.", no_args_is_help=True)
+_MASKED = "[personal]"
 _SHOWN = 10  # places that a failed proof lists
 
 
 @memory_cli.command("show")
 def memory_show(
     customer: Annotated[str | None, typer.Argument(help="One customer; all of them if not given.")] = None,
+    desk: DeskOption = None,
     home: HomeOption = None,
+    personal: Annotated[bool, typer.Option("--personal", help="Show personal facts too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what is remembered: the facts of one customer, or all customers with their turns."""
+    """Show what is remembered: the facts of one customer, or all customers with their turns.
+
+    Facts that facts.yaml calls personal, and those that the desk does not know, are masked.
+    """
     with _store(home) as store:
-        if customer is None:
-            rows = customers(store)
-        else:
-            rows = [
-                {"fact": fact.name, "value": fact.value, "said_at": fact.said_at.isoformat(), "turn": fact.turn_id}
-                for fact in facts_of(store, customer)
-            ]
+        rows = customers(store) if customer is None else _facts(store, customer)
+    if customer is not None and not personal:
+        specs = read_desk(read_settings(desk=desk, home=home).desk).facts
+        shown = {name for name, spec in specs.items() if not spec.personal}
+        rows = [row if row["fact"] in shown else {**row, "value": _MASKED} for row in rows]
     print_json(rows) if as_json else print_table(rows, "Nothing is remembered.")
 
 
@@ -161,6 +165,13 @@ def memory_health(
     print_table(rows, "No duplicates, no contradictions, no fact that was never used.")
     months = [{"month": month, "turns": turns, "facts": facts} for month, (turns, facts) in found.growth.items()]
     print_table(months, "Nothing is remembered.")
+
+
+def _facts(store: Store, customer: str) -> list[dict[str, Any]]:
+    return [
+        {"fact": fact.name, "value": fact.value, "said_at": fact.said_at.isoformat(), "turn": fact.turn_id}
+        for fact in facts_of(store, customer)
+    ]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -20,6 +21,8 @@ _MOST_TOPICS = 4  # topics of one conversation that are named, the latest ones
 # The evidence from which on a turn counts as what was asked about: nine times in ten it is, on questions about the
 # products that the bundled desk's logged customers did and did not talk of (`python -m benchmarks.memory_use`).
 _SAID = 1.02
+# Asks for the value before the present one. "Before" alone does not: "what did I tell you before?"
+_EARLIER = re.compile(r"\bprevious\b|\bbefore (?:that|this|the last|my last)\b|\bone before\b|\blast but one\b")
 _QUOTED = 280  # characters of a past message or reply that are quoted back
 
 
@@ -122,13 +125,16 @@ class Recaps:
         return self._line("promised_line" if state == "open" else f"promised_{state}", **values)
 
     def _detail(self, context: Context, text: str) -> Recap:
-        """Return the fact that the customer names, or the newest one where they name none."""
+        """Return the fact that the customer names, or the newest one where they name none; or the value before it."""
         lower = text.lower()
         named = [(len(word), name) for name, spec in self._desk.facts.items() for word in spec.words if word in lower]
         newest = max(context.facts.values(), key=lambda fact: fact.said_at, default=None)
         name = max(named)[1] if named else newest.name if newest else next(iter(self._desk.facts), "")
         label = self._desk.facts[name].label if name else ""
         fact = context.facts.get(name)
+        if _EARLIER.search(lower):
+            fact = next(iter(self._memory.values(context, name)[1:]), None)
+            label = self._line("earlier_label", label=label)
         if fact is None:
             return Recap("nothing", {"label": label})
         source = Source("fact", name, f"{label}: {fact.value}", to_text(fact.said_at))

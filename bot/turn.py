@@ -107,9 +107,9 @@ class Reply:
     """What the customer gets, and why.
 
     `action` names what the bot did (`answer`, `look_up`, `ask`, `confirm`, `clarify`, `quote`, `recap`, `forget`,
-    `handoff`, or the name of the bot's own sentence). `suggestions` are button labels; `timings` are milliseconds by
-    stage. Replies of one stream add up: the sum of its chunks is the reply that `respond` gives. A chunk that
-    `replaces` takes the place of the text before it.
+    `correct`, `handoff`, or the name of the bot's own sentence). `suggestions` are button labels; `timings` are
+    milliseconds by stage. Replies of one stream add up: the sum of its chunks is the reply that `respond` gives. A
+    chunk that `replaces` takes the place of the text before it.
     """
 
     text: str

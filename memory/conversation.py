@@ -16,7 +16,7 @@ from memory.boundaries import Boundaries
 from memory.buffer import load_buffer
 from memory.commitments import Commitment, commitments, keep_commitments, open_commitments
 from memory.facts import Fact, FactSpec, same_value
-from memory.history import Session, session_digest, sessions
+from memory.history import Session, facts_of, session_digest, sessions
 from memory.particulars import find_promises
 from memory.recall import Recall, Recalled, store_vectors
 from memory.store import Store, Turn, from_text, to_text
@@ -164,6 +164,16 @@ class ConversationMemory:
                 epoch=epoch,
             )
 
+    def search(self, customer_id: str, text: str, query: NDArray[np.float32], now: datetime, k: int) -> list[Recalled]:
+        """Return up to `k` of all turns of a customer, best first; `query` is the unit vector of `text`, `(384,)`.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self.store.read() as connection:
+            epoch = connection.scalar(_EPOCH, {"customer_id": customer_id}) or 0
+            return self.recall.search(connection, customer_id, text, query, now, k, epoch=epoch)
+
     def save(
         self,
         context: Context,
@@ -223,6 +233,11 @@ class ConversationMemory:
         found = sessions(self.store, context.customer_id, most, before=None if own else context.session_id)
         return [(one, self._known(session_digest(self.store, one.id), one, context)) for one in found]
 
+    def values(self, context: Context, name: str) -> list[Fact]:
+        """Return the values of a fact that may be known now, the current one first, then those it took the place of."""
+        told = facts_of(self.store, context.customer_id, history=True)
+        return [fact for fact in told if fact.name == name and self._usable(fact, context.session_id, context.now)]
+
     def _crossing(self, promises: Sequence[Commitment], session_id: str, now: datetime) -> tuple[Commitment, ...]:
         return tuple(
             one
@@ -238,12 +253,16 @@ class ConversationMemory:
     def _facts(self, connection: Connection, session_id: str, customer_id: str, now: datetime) -> dict[str, Fact]:
         facts: dict[str, Fact] = {}
         for row in connection.execute(_FACTS, {"customer_id": customer_id}):
-            spec = self.specs.get(row.name)
-            said_at = from_text(row.said_at)
-            crosses = row.session_id == session_id or self.boundaries.cross("facts", said_at, now)
-            if spec is not None and crosses and (now - said_at).days <= spec.keep_days:
-                facts[row.name] = Fact(row.name, row.value, said_at, row.session_id, row.turn_id, row.id)
+            fact = Fact(row.name, row.value, from_text(row.said_at), row.session_id, row.turn_id, row.id)
+            if self._usable(fact, session_id, now):
+                facts[fact.name] = fact
         return facts
+
+    def _usable(self, fact: Fact, session_id: str, now: datetime) -> bool:
+        """Return whether the desk still has such a fact, keeps it that long, and lets it into this session."""
+        spec = self.specs.get(fact.name)
+        crosses = fact.session_id == session_id or self.boundaries.cross("facts", fact.said_at, now)
+        return spec is not None and crosses and (now - fact.said_at).days <= spec.keep_days
 
     def _words(self, digest: Digest, promises: Sequence[Commitment]) -> str:
         """Return a digest in words; nothing while every turn is still in the buffer."""

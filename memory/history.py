@@ -50,6 +50,18 @@ def transcript(store: Store, session_id: str, customer_id: str) -> list[Turn]:
         return [to_turn(row) for row in connection.execute(query.order_by(TURNS.c.number))]
 
 
+def around(store: Store, customer_id: str, turn_id: int, reach: int = 1) -> list[Turn]:
+    """Return a customer's turn with up to `reach` before and after it in its session; empty where it is not theirs."""
+    mine = (TURNS.c.id == turn_id) & (TURNS.c.customer_id == customer_id)
+    with store.read() as connection:
+        turn = connection.execute(select(TURNS.c.session_id, TURNS.c.number).where(mine)).one_or_none()
+        if turn is None:
+            return []
+        near = TURNS.c.number.between(turn.number - reach, turn.number + reach)
+        query = select(*COLUMNS).where(TURNS.c.session_id == turn.session_id, near).order_by(TURNS.c.number)
+        return [to_turn(row) for row in connection.execute(query)]
+
+
 def session_digest(store: Store, session_id: str) -> Digest:
     """Return the digest of a whole session, the turns still in the buffer included."""
     with store.read() as connection:

@@ -179,10 +179,12 @@ class Store:
 def _engine(url: str) -> Engine:
     address = make_url(url)
     if address.get_backend_name() != "sqlite":
-        return create_engine(url)
+        return create_engine(url, hide_parameters=True)
     Path(address.database or "").parent.mkdir(parents=True, exist_ok=True)
     # isolation_level None: transactions begin where we say so, not where the driver guesses.
-    engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000, "isolation_level": None})
+    # hide_parameters: what customers wrote does not get into error messages, and by them into logs.
+    connect_args = {"timeout": BUSY_MS / 1000, "isolation_level": None}
+    engine = create_engine(url, connect_args=connect_args, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: sqlite3.Connection, _: object) -> None:

@@ -25,7 +25,7 @@ CSS = """
 .gradio-container main { padding: 4px 0 !important; }
 #head-row { align-items: center; flex-wrap: nowrap; }
 #head h1 { font-size: 1.35rem; margin: 0; } #head p { margin: 2px 0 0; opacity: .75; }
-#chat { border-radius: 14px; }
+#chat { border-radius: 14px; } #chat .message * { overflow-wrap: anywhere; }
 #chat .sources { margin-top: .45em; font-size: .82em; opacity: .85; }
 #chat .message p, #chat .message .prose > :last-child { margin-bottom: 0; }
 #chat .options { justify-content: flex-start; width: 100%; margin: 0;
@@ -37,11 +37,26 @@ CSS = """
 #panel .column, #panel .gap { gap: 6px; }
 #panel .html-container { padding: 0 !important; }
 #panel h2 { font-size: 1.05rem; margin: 0; } #panel h3 { font-size: .92rem; margin: 10px 0 0; opacity: .8; }
-#panel .remembered { align-items: center; flex-wrap: nowrap; gap: 10px; padding: 4px 0; }
-#panel .remembered p { margin: 0; font-size: .92rem; line-height: 1.35; overflow-wrap: anywhere; }
-#panel .remembered small { opacity: .75; }
-#panel button.forget { min-width: 74px; flex: 0 0 auto; }
-#forget-all { margin-top: 10px; }
+#panel p { display: block; margin: 0; font-size: .92rem; line-height: 1.4; overflow-wrap: anywhere; }
+#panel button { min-width: 0; }
+#search { padding: 0; } #search .input-container { align-items: center; }
+#search .submit-button { align-self: center; margin: 0 8px 0 0; }
+#notice { position: sticky; top: 8px; z-index: 5; overflow: visible; }
+#notice p { padding: 8px 12px; border-radius: 10px; background: var(--primary-50); color: var(--primary-900); }
+.dark #notice { position: sticky; top: 8px; z-index: 5; overflow: visible; }
+#notice p { background: var(--primary-900); color: var(--primary-50); }
+#panel .remembered { gap: 2px; padding: 8px 0; border-bottom: 1px solid var(--border-color-primary); }
+#panel .said { align-items: flex-start; flex-wrap: nowrap; gap: 6px; }
+#panel .said button { flex: 0 0 auto; padding: 3px 10px; }
+#panel .correction, #panel .choices { align-items: stretch; flex-wrap: nowrap; gap: 6px; padding: 4px 0; }
+#panel .correction button { flex: 0 0 auto; }
+#panel details { font-size: .82rem; } #panel summary { cursor: pointer; opacity: .75; }
+#panel ol { list-style: none; margin: 6px 0 2px; padding: 0 0 0 10px; max-height: 320px; overflow-y: auto;
+  border-left: 2px solid var(--border-color-primary); }
+#panel li { margin: 0 0 4px; padding: 4px 6px; border-radius: 8px; } #panel li p { font-size: .82rem; }
+#panel li.source { background: var(--primary-50); } .dark #panel li.source { background: var(--primary-900); }
+#panel time { opacity: .65; }
+#download { padding: 8px 0 4px; } #download a { padding: 0; color: inherit; text-decoration: underline; }
 #message textarea { font-size: 16px; }
 @media (max-width: 767px) {
   .gradio-container > .main { padding: 6px 8px !important; }

@@ -137,6 +137,22 @@ def test_memory_answers_what_it_holds(bot: Chatbot, clock: Clock) -> None:
     assert topic.sources[0].kind == "turn"
 
 
+@pytest.mark.parametrize("asked", ["what was my previous order number?", "what was my order number before that?"])
+def test_the_value_before_the_last_is_known_with_its_date(bot: Chatbot, clock: Clock, asked: str) -> None:
+    say(bot, "my order number is R-10234")
+    assert "earlier order number" in say(bot, asked)  # it has only one
+    clock.advance(days=2)
+    say(bot, "my order number is R-10120")
+    clock.advance(days=1)
+    reply = bot.respond(asked, "s2", "nora")
+    assert "earlier order number" in reply.text
+    assert "R-10234" in reply.text
+    assert "24 November 2026" in reply.text
+    assert [(source.kind, source.title) for source in reply.sources][:1] == [("fact", "earlier order number: R-10234")]
+    assert "R-10120" in say(bot, "what was the order number I told you before?", session="s2")
+    assert "R-10234" not in bot.respond(asked, "s3", "tom").text
+
+
 def test_a_card_number_and_a_password_are_neither_stored_nor_embedded(bot: Chatbot, home: Path) -> None:
     say(bot, "my card 4111 1111 1111 1111 was charged twice, my password is hunter2", "why?")
     assert [turn.text for turn in transcript(bot.memory.store, "s1", "nora")] == [

@@ -116,14 +116,18 @@ def test_what_was_said_in_a_chat_is_shown_exported_and_forgotten(rapport: Run) -
     rapport("chat", "--customer", "tom", stdin="my email is tom@example.com\n")
 
     everyone = json.loads(rapport("memory", "show", "--json").stdout)
-    facts = json.loads(rapport("memory", "show", "nora", "--json").stdout)
+    facts = json.loads(rapport("memory", "show", "nora", "--personal", "--json").stdout)
     held = json.loads(rapport("memory", "export", "nora").stdout)
 
     assert {one["id"]: one["turns"] for one in everyone} == {"nora": 2, "tom": 1}
     assert {one["fact"]: one["value"] for one in facts} == {"email": "nora@example.com", "order_number": "R-10234"}
     assert [turn["text"] for turn in held["turns"]] == ["hi, my email is nora@example.com", "where is R-10234?"]
     assert "tom@example.com" not in json.dumps(held)
-    assert "nora@example.com" in rapport("memory", "show", "nora").stdout
+    assert "nora@example.com" in rapport("memory", "show", "nora", "--personal").stdout
+    masked = rapport("memory", "show", "nora").stdout
+    assert "R-10234" in masked
+    assert "[personal]" in masked
+    assert "nora@example.com" not in masked
 
     assert "Forgot fact: 1 in facts, 1 in turns" in rapport("memory", "forget", "nora", "--fact", "email").stdout
     assert "nora@example.com" not in rapport("memory", "export", "nora").stdout

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from memory import StoreError
-from memory.history import customers, export, facts_of, rate, ratings, sessions, transcript
+from memory.history import around, customers, export, facts_of, rate, ratings, sessions, transcript
 from memory.store import Store
 from tests.memory.conftest import Talk
 
@@ -122,3 +122,12 @@ def test_an_export_holds_nothing_of_others(store: Store, talk: Talk) -> None:
 def test_nothing_can_be_exported_of_a_customer_nobody_knows(store: Store) -> None:
     with pytest.raises(StoreError, match="Nothing is held about a customer 'nobody'"):
         export(store, "nobody")
+
+
+def test_around_a_turn_are_its_neighbours_in_its_own_session_only(store: Store, talk: Talk) -> None:
+    ids = [talk(f"message {number}", session=session) for number in range(5) for session in ("a", "b")]
+    talk("somebody else", session="c", customer="bob")
+    assert [turn.text for turn in around(store, "ada", ids[4])] == ["message 1", "message 2", "message 3"]
+    assert {turn.session_id for turn in around(store, "ada", ids[4])} == {"a"}
+    assert [turn.text for turn in around(store, "ada", ids[0], reach=2)] == ["message 0", "message 1", "message 2"]
+    assert around(store, "bob", ids[4]) == around(store, "ada", 10_000) == []
