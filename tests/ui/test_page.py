@@ -120,7 +120,7 @@ def test_page_fits_a_phone_and_asks_nobody_else(server: Server, browser: Browser
 
 def test_source_link_opens_the_help_page(server: Server, nora: BrowserContext) -> None:
     page = visit(nora, server)
-    say(page, "how long do I have to send something back?", "45 days")
+    say(page, "until when can I return an item?", "45 days")
     with nora.expect_page() as opened:
         page.locator("#chat .sources a").last.click()
     expect(opened.value.locator("h1")).to_have_text("Return something")
