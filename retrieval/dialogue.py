@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 
 import faiss
 import numpy as np
@@ -123,14 +124,14 @@ class DialogueIndex:
         named = self._named(asked)
         lead = _lead(scores, named)
         scores = scores + _SPEAKER * named
-        ranked = (int(row) for row in np.argsort(-scores, kind="stable"))
-        best = [row for row in ranked if self._ids[row] not in exclude][:k]
+        ranked = np.argsort(-scores, kind="stable").tolist()
+        best = islice((row for row in ranked if self._ids[row] not in exclude), k)
         return [self._hit(row, scores, close, cover, lead) for row in best]
 
     def _cosines(self, query: NDArray[np.float32]) -> Floats:
-        similarities, rows = self._meaning.search(query.reshape(1, -1), len(self))
-        close = np.empty(len(self))
-        close[rows[0]] = similarities[0]
+        # All of them are wanted, in their own order: no search, which would sort them.
+        vectors = faiss.rev_swig_ptr(self._meaning.get_xb(), len(self) * DIM).reshape(len(self), DIM)
+        close: Floats = (vectors @ query).astype(np.float64)
         return close
 
     def _spread(self, numbers: Floats) -> Floats:
@@ -146,6 +147,8 @@ class DialogueIndex:
 
     def _named(self, asked: Sequence[str]) -> NDArray[np.bool_]:
         """Return which turns are by a speaker whom the question names."""
+        if not any(self._speakers):
+            return np.zeros(len(self), dtype=bool)
         return np.array([not speaker.isdisjoint(asked) for speaker in self._speakers])
 
     def _dated(self, asked: Sequence[Period]) -> Floats:
