@@ -48,7 +48,7 @@ class Context:
     """Everything remembered that a turn may use.
 
     `number` is the number of the session's last turn, 0 in a new session. `prose` is empty without a chat model;
-    `summary` is the prose or else the digest in words. `promises` are the open commitments, oldest first. `facts` holds
+    `in_words` puts the digest into words. `promises` are the open commitments, oldest first. `facts` holds
     the current value of each fact, whichever session it was said in. `epoch` is the customer's, 0 for one who is not
     known.
     """
@@ -62,11 +62,16 @@ class Context:
     buffer: tuple[Turn, ...] = ()
     digest: Digest = field(default_factory=Digest)
     prose: str = ""
-    summary: str = ""
+    in_words: Callable[[], str] = field(default=lambda: "", repr=False, compare=False)
     promises: tuple[Commitment, ...] = ()
     recalled: tuple[Recalled, ...] = ()
     facts: Mapping[str, Fact] = field(default_factory=dict)
     epoch: int = 0
+
+    @property
+    def summary(self) -> str:
+        """The prose, or else the digest in words, put into words when asked for: only a chat model asks."""
+        return self.prose or self.in_words()
 
     @property
     def last(self) -> Turn | None:
@@ -153,7 +158,7 @@ class ConversationMemory:
                 buffer=tuple(buffer),
                 digest=digest,
                 prose=prose,
-                summary=prose or self._words(digest, [one for one in promises if one.session_id == session_id]),
+                in_words=lambda: self._words(digest, [one for one in promises if one.session_id == session_id]),
                 promises=promises,
                 recalled=tuple(
                     hit

@@ -129,9 +129,9 @@ class DialogueIndex:
         return [self._hit(row, scores, close, cover, lead) for row in best]
 
     def _cosines(self, query: NDArray[np.float32]) -> Floats:
-        # All of them are wanted, in their own order: no search, which would sort them.
-        vectors = faiss.rev_swig_ptr(self._meaning.get_xb(), len(self) * DIM).reshape(len(self), DIM)
-        close: Floats = (vectors @ query).astype(np.float64)
+        similarities, rows = self._meaning.search(query.reshape(1, -1), len(self))
+        close = np.empty(len(self))
+        close[rows[0]] = similarities[0]
         return close
 
     def _spread(self, numbers: Floats) -> Floats:
