@@ -38,7 +38,8 @@ _SLOWER = 0.25  # of a new training's learning rates
 class Lasting:
     """What was learnt and what was forgotten: accuracies, 0 to 1, on messages held out, None where there are none.
 
-    `before` is the model that was started from, which knows no new label.
+    `before` is the model that was started from, which knows no new label. Where only its head had learnt, that head has
+    seen the old messages held out, so that `old_before` is too good and what was forgotten looks like more than it is.
     """
 
     old_before: float | None
