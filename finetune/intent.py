@@ -86,9 +86,9 @@ class IntentClassifier(ServedClassifier):
         are given in order. Out-of-scope messages become a class of their own that is never predicted, only weighed
         against the others. An eighth of the messages (at most 600) is held out: the epoch to keep, temperature and
         thresholds are found on it. It is not trained on; only where nothing but the head learns (labels with few
-        messages, and the method `head`) does the head learn it as well, once all of that is found. `test` holds texts, labels and out-of-scope messages
-        that only the report is about. `about` is kept in the manifest. Where `checkpoint` exists, training goes on
-        from it.
+        messages, and the method `head`) does the head learn it as well, once all of that is found. `test` holds texts,
+        labels and out-of-scope messages that only the report is about. `about` is kept in the manifest. Where
+        `checkpoint` exists, training goes on from it.
 
         Raises:
             ValueError: the data cannot be learnt from, or the checkpoint belongs to another training.
