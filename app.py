@@ -61,6 +61,7 @@ def build(bot: Chatbot) -> FastAPI:
     from fastapi import FastAPI
     from fastapi.middleware.cors import CORSMiddleware
 
+    from bot.channels.errors import answer_errors
     from bot.ui.articles import article_pages
     from bot.ui.chat_page import CSS, THEME, chat_page
     from bot.ui.memory_api import memory_api
@@ -71,6 +72,7 @@ def build(bot: Chatbot) -> FastAPI:
     # Without one of our own, gradio answers every origin with credentials.
     application.add_middleware(CORSMiddleware, allow_origins=[])
     application.add_middleware(VisitorMiddleware, visitors=visitors)
+    answer_errors(application)
     application.include_router(article_pages(bot.desk))
     application.include_router(memory_api(bot, visitors))
     mounted: FastAPI = gr.mount_gradio_app(
