@@ -124,15 +124,18 @@ class DialogueIndex:
         named = self._named(asked)
         lead = _lead(scores, named)
         scores = scores + _SPEAKER * named
-        ranked = np.argsort(-scores, kind="stable").tolist()
+        ranked = _best(scores, k + len(exclude))
         best = islice((row for row in ranked if self._ids[row] not in exclude), k)
         return [self._hit(row, scores, close, cover, lead) for row in best]
 
     def _cosines(self, query: NDArray[np.float32]) -> Floats:
-        similarities, rows = self._meaning.search(query.reshape(1, -1), len(self))
-        close = np.empty(len(self))
-        close[rows[0]] = similarities[0]
-        return close
+        """Return the cosine of every turn's meaning to a unit vector `(384,)`; they need no order, as a search gives."""
+        close = np.empty(len(self), dtype=np.float32)
+        asked = np.ascontiguousarray(query, dtype=np.float32)
+        faiss.fvec_inner_products_ny(
+            faiss.swig_ptr(close), faiss.swig_ptr(asked), self._meaning.get_xb(), DIM, len(self)
+        )
+        return close.astype(np.float64)
 
     def _spread(self, numbers: Floats) -> Floats:
         """Return numbers `(..., n)` of turns with their neighbours' share added."""
@@ -141,7 +144,8 @@ class DialogueIndex:
         before, after = np.append(self._before, -1), np.append(self._after, -1)
         total = numbers.copy()
         for _ in range(_REACH):
-            earlier, later = _FOR_LATER * earlier[..., before], _FOR_EARLIER * later[..., after]
+            earlier = _FOR_LATER * earlier.take(before, axis=-1)
+            later = _FOR_EARLIER * later.take(after, axis=-1)
             total += (earlier + later)[..., :-1]
         return total
 
@@ -164,6 +168,14 @@ class DialogueIndex:
     def _hit(self, row: int, scores: Floats, close: Floats, cover: Floats, lead: float) -> Hit:
         before, after = (self._ids[near] if near >= 0 else None for near in (self._before[row], self._after[row]))
         return Hit(self._ids[row], float(scores[row]), float(close[row]), float(cover[row]), lead, before, after)
+
+
+def _best(scores: Floats, most: int) -> list[int]:
+    """Return the rows of the `most` best scores, best first, and of those equal to the last; equal ones in order."""
+    least = np.partition(scores, -most)[-most] if most < len(scores) else -np.inf
+    rows = np.flatnonzero(scores >= least)
+    best: list[int] = rows[np.argsort(-scores[rows], kind="stable")].tolist()
+    return best
 
 
 def _lead(scores: Floats, named: NDArray[np.bool_]) -> float:
