@@ -129,7 +129,7 @@ class DialogueIndex:
         return [self._hit(row, scores, close, cover, lead) for row in best]
 
     def _cosines(self, query: NDArray[np.float32]) -> Floats:
-        """Return the cosine of every turn's meaning to a unit vector `(384,)`; they need no order, as a search gives."""
+        """Return the cosine of every turn to a unit vector `(384,)`: not in order, which a search would pay for."""
         close = np.empty(len(self), dtype=np.float32)
         asked = np.ascontiguousarray(query, dtype=np.float32)
         faiss.fvec_inner_products_ny(
