@@ -132,7 +132,7 @@ class DialogueIndex:
         """Return the cosine of every turn to a unit vector `(384,)`: not in order, which a search would pay for."""
         close = np.empty(len(self), dtype=np.float32)
         asked = np.ascontiguousarray(query, dtype=np.float32)
-        faiss.fvec_inner_products_ny(
+        faiss.fvec_inner_products_ny(  # type: ignore[attr-defined]
             faiss.swig_ptr(close), faiss.swig_ptr(asked), self._meaning.get_xb(), DIM, len(self)
         )
         return close.astype(np.float64)
