@@ -164,15 +164,21 @@ def sentences(text: str) -> list[str]:
     return [bare for part in parts if (bare := part.strip().lstrip("-*• ").strip())]
 
 
-_DAY_FIRST = regex.compile(rf"\b(\d{{1,2}})(?: of)? ({MONTH})\b")
+# What is put in the place of what, in this order.
+_PLAIN = [
+    (regex.compile(r"(?<=\d),(?=\d{3})"), ""),
+    (regex.compile(r"\b(\d{1,2})(?:st|nd|rd|th)\b"), r"\1"),
+    (regex.compile(r"(?<=\d) ?([ap])\.?m\b\.?"), r" \1m"),
+    (regex.compile(r"(?<=\d)\.0+(?!\d)"), ""),
+    (regex.compile(rf"\b(\d{{1,2}})(?: of)? ({MONTH})\b"), r"\2 \1"),
+]
 _MONTHS = regex.compile(rf"\b({MONTH})\.?(?= \d)")
+_PLAIN_WORD = regex.compile(r"[\w@+](?:[\w@+.'’:/-]*\w)?")
 
 
 def plain(text: str) -> str:
     """Return a text as words apart, so that `6th of May` reads as `May 6`, and `$1,250.00` as `1250`."""
-    low = regex.sub(r"(?<=\d),(?=\d{3})", "", text.casefold())
-    low = regex.sub(r"\b(\d{1,2})(?:st|nd|rd|th)\b", r"\1", low)
-    low = regex.sub(r"(?<=\d) ?([ap])\.?m\b\.?", r" \1m", low)
-    low = regex.sub(r"(?<=\d)\.0+(?!\d)", "", low)
-    low = _MONTHS.sub(lambda match: match[1][:3], _DAY_FIRST.sub(r"\2 \1", low))
-    return " ".join(regex.findall(r"[\w@+](?:[\w@+.'’:/-]*\w)?", low))
+    low = text.casefold()
+    for pattern, instead in _PLAIN:
+        low = pattern.sub(instead, low)
+    return " ".join(_PLAIN_WORD.findall(_MONTHS.sub(lambda match: match[1][:3], low)))
