@@ -92,13 +92,13 @@ class History:
     kept: int = -1
 
     def add(self, loss: float, score: float, seconds: float, held: int) -> None:
-        """Note an epoch, which is kept unless it is worse than the best by more than a standard error of that one."""
+        """Note an epoch, which is kept unless it is worse than the best by more than two standard errors of that one."""
         self.losses.append(loss)
         self.scores.append(score)
         self.seconds.append(round(seconds, 1))
         best = max(self.scores)
         error = math.sqrt(max(best * (1 - best), 0.0) / held)
-        if score >= best - error:
+        if score >= best - 2 * error:
             self.kept = len(self.scores) - 1
 
 
