@@ -6,8 +6,7 @@ import logging
 import os
 import re
 import time
-import uuid
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
@@ -22,31 +21,32 @@ from langchain_core.runnables.config import run_in_executor
 from numpy.typing import NDArray
 
 from bot.answers import Answers, Rendered
+from bot.calls import ChatInput, RepeatedKeyError, arguments, make_ids
 from bot.correction import CorrectionError, read_correction
 from bot.desk import Desk
 from bot.desk_reader import read_desk
 from bot.forgetting import forget
 from bot.generation import Generation, GenerationError, make_chat_model
 from bot.locks import SessionLocks
-from bot.message import clean, has_words, understand
+from bot.message import clean, refusal_of, understand
 from bot.models import Models, load
 from bot.policy import decide
 from bot.recaps import Recaps
 from bot.reload import Watch
 from bot.retention import Retention
 from bot.settings import Settings, read_settings
-from bot.turn import Forget, Reply, Source, Understood
+from bot.stopwatch import Stopwatch
+from bot.turn import Forget, Reply, Source, Understood, kept_reply, whole
 from memory import ConversationMemory, Store, Turn
 from memory.boundaries import Boundaries
 from memory.conversation import Budgets, Context, ForgottenError, WrongCustomerError
+from memory.history import turn_of_request
 from memory.places import Scope
 from memory.receipt import Receipt
+from memory.store import to_text
 
 _LOG = logging.getLogger(__name__)
 _PIECE = re.compile(r"\S+\s*")
-_ID = re.compile(r"[\w.:@+-]{1,128}")
-
-ChatInput = str | Mapping[str, str]
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
     """A bot for one desk: understands a message, remembers, decides, answers, and keeps the turn.
 
     Safe to use from several threads. As a Runnable it takes a text, or a mapping with `text`, `session_id` and
-    `customer_id`; the ids may also be given as keyword arguments or under `configurable` in the config.
+    `customer_id`, and a `key`; these may also be given as keyword arguments or under `configurable` in the config.
     """
 
     def __init__(
@@ -132,16 +132,26 @@ class Chatbot(Runnable[ChatInput, Reply]):
         self._background.shutdown(wait=True)
         self.memory.store.close()
 
-    def respond(self, text: str, session_id: str = "", customer_id: str = "") -> Reply:
+    def respond(self, text: str, session_id: str = "", customer_id: str = "", *, key: str = "") -> Reply:
         """Return the reply to a message, once the turn is on disk.
 
-        Without a session id a new session begins; without a customer id the session is its own customer.
+        Without a session id a new session begins; without a customer id the session is its own customer. A message
+        that is sent again with its `key` is the same turn and gets the same reply, also after a restart.
 
         Raises:
             ValueError: an id is longer than 128 characters or holds others than letters, digits and `_.:@+-`.
             WrongCustomerError: the session belongs to another customer.
+            RepeatedKeyError: the session has a turn with this key and another text.
         """
-        return _whole(self._turn(text, session_id, customer_id))
+        return whole(self._turn(text, session_id, customer_id, key))
+
+    def hand_over(self, session_id: str = "", customer_id: str = "", text: str = "", *, key: str = "") -> Reply:
+        """Hand a session over to a colleague, as a turn: what a button does, whatever the text says.
+
+        Raises:
+            ValueError, WrongCustomerError, RepeatedKeyError: as of `respond`.
+        """
+        return whole(self._turn(text, session_id, customer_id, key, hand_over=True))
 
     def greet(self, session_id: str = "", customer_id: str = "") -> Reply:
         """Return what to say before the first message: a welcome, or a welcome back; it is not kept.
@@ -149,7 +159,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
         Raises:
             StoreError: the database cannot be read.
         """
-        session_id, customer_id = _ids(session_id, customer_id)
+        session_id, customer_id = make_ids(session_id, customer_id)
         context = self._load("", session_id, customer_id)
         past = self.recaps.last_session(context)
         name = "greeting_returning" if past.outcome == "found" or context.facts else "greeting"
@@ -183,7 +193,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             WrongCustomerError: the session belongs to another customer.
             StoreError: the database cannot be read or written.
         """
-        session_id, customer_id = _ids(session_id, customer_id)
+        session_id, customer_id = make_ids(session_id, customer_id)
         started, models = time.perf_counter(), self.models
         text, value = read_correction(self.desk, fact, value, self.settings.max_message_chars)
         query = models.encoder.encode([text])[0]
@@ -199,11 +209,11 @@ class Chatbot(Runnable[ChatInput, Reply]):
 
     def invoke(self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any) -> Reply:
         """Do what `respond` does, as a Runnable."""
-        return self._call_with_config(lambda given: self.respond(*_arguments(given, config, kwargs)), input, config)
+        return self._call_with_config(lambda given: whole(self._turn(*arguments(given, config, kwargs))), input, config)
 
     def stream(self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Reply]:
         """Yield the reply piece by piece; the sum of the pieces is the reply that `respond` gives."""
-        return self._turn(*_arguments(input, config, kwargs))
+        return self._turn(*arguments(input, config, kwargs))
 
     async def astream(
         self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any
@@ -213,16 +223,21 @@ class Chatbot(Runnable[ChatInput, Reply]):
         while (piece := await run_in_executor(config, next, pieces, None)) is not None:
             yield piece
 
-    def _turn(self, text: str, session_id: str, customer_id: str) -> Iterator[Reply]:
+    def _turn(
+        self, raw: str, session_id: str, customer_id: str, key: str = "", hand_over: bool = False
+    ) -> Iterator[Reply]:
         """Yield one turn: with a chat model as it is written, else at once after it has been kept."""
-        session_id, customer_id = _ids(session_id, customer_id)
+        session_id, customer_id = make_ids(session_id, customer_id)
         started = time.perf_counter()
         try:
+            text = clean(raw) or (self.desk.replies["handoff_button"][0] if hand_over else "")
             with self._locks.hold(session_id):
-                turn = self._decide(text, session_id, customer_id)
-                written = yield from self._write(turn)
-                reply = self._keep(turn, written, started)
-        except WrongCustomerError:
+                reply, written = self._repeated(text, session_id, customer_id, key), ""
+                if reply is None:
+                    turn = self._decide(text, session_id, customer_id, hand_over)
+                    written = yield from self._write(turn)
+                    reply = self._keep(turn, written, started, key)
+        except (WrongCustomerError, RepeatedKeyError):
             raise
         except ForgottenError as error:
             _LOG.info("A turn of session %s was not kept: %s", session_id, error)
@@ -236,15 +251,31 @@ class Chatbot(Runnable[ChatInput, Reply]):
             yield from (Reply(piece) for piece in _PIECE.findall(reply.text))
         yield replace(reply, text="")
 
-    def _decide(self, raw: str, session_id: str, customer_id: str) -> _Turn:
-        """Return the turn up to its deterministic reply."""
-        watch, models = _Stopwatch(), self.models  # read once: others may be promoted while the turn is under way
-        text = clean(raw)
+    def _repeated(self, text: str, session_id: str, customer_id: str, key: str) -> Reply | None:
+        """Return the reply that was given when the message was sent before, None where it was not.
+
+        Raises:
+            RepeatedKeyError: another text was sent with this key.
+        """
+        turn = turn_of_request(self.memory.store, session_id, customer_id, key) if key else None
+        if turn is None:
+            return None
+        if turn.text != self._cut(text):
+            raise RepeatedKeyError("Another message was sent with this key. Give each message a key of its own.")
+        return kept_reply(turn)
+
+    def _cut(self, text: str) -> str:
+        """Return what is kept of a message: one that is too long up to the limit."""
         limit = self.settings.max_message_chars
-        kept = text if len(text) <= limit else text[:limit] + "…"
-        refusal = "empty" if not text else "too_long" if len(text) > limit else "" if has_words(text) else "not_text"
+        return text if len(text) <= limit else text[:limit] + "…"
+
+    def _decide(self, text: str, session_id: str, customer_id: str, hand_over: bool) -> _Turn:
+        """Return the turn up to its deterministic reply."""
+        watch, models = Stopwatch(), self.models  # read once: others may be promoted while the turn is under way
+        kept, limit = self._cut(text), self.settings.max_message_chars
+        refusal = "" if hand_over else refusal_of(text, limit)
         # Both models and the memory take about the same time: the classifier works beside the other two.
-        hearing = None if refusal else self._classifying.submit(models.classifier.encode, [text])
+        hearing = None if refusal else self._classifying.submit(models.classifier.encode, [kept])
         query = models.encoder.encode([kept])[0]
         watch.lap("encode")
         context = self.memory.load(session_id, customer_id, kept, query, self.clock())
@@ -257,14 +288,15 @@ class Chatbot(Runnable[ChatInput, Reply]):
             return _Turn(kept, context, query, nothing, rendered, models, timings=watch.laps)
         earlier = models.heard.earlier(context.buffer)
         vector = hearing.result()[0]
-        understood = understand(self.desk, models.classifier, text, context, vector, earlier)
+        understood = understand(self.desk, models.classifier, kept, context, vector, earlier)
+        understood = replace(understood, wants_colleague=hand_over)
         watch.lap("understand")
-        find = partial(models.find, text, query)
+        find = partial(models.find, kept, query)
         action, candidates = decide(self.desk, models.thresholds, understood, context, find)
         if isinstance(action, Forget) and action.confirmed:
             self.forget(customer_id)
             context = self.memory.load(session_id, customer_id, kept, query, context.now)
-        rendered = self._answers.render(action, context, candidates, text)
+        rendered = self._answers.render(action, context, candidates, kept)
         watch.lap("decide")
         return _Turn(kept, context, query, understood, rendered, models, vector, watch.laps)
 
@@ -272,7 +304,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
         """Yield the chat model's pieces and return its text; nothing where there is none or where it fails."""
         if self._generation is None or not turn.rendered.rewritable:
             return ""
-        watch = _Stopwatch()
+        watch = Stopwatch()
         pieces: list[str] = []
         try:
             for piece in self._generation.stream(turn.context, turn.text, turn.rendered.text):
@@ -286,9 +318,9 @@ class Chatbot(Runnable[ChatInput, Reply]):
         turn.timings |= watch.laps
         return "".join(pieces).strip()
 
-    def _keep(self, turn: _Turn, written: str, started: float) -> Reply:
+    def _keep(self, turn: _Turn, written: str, started: float, key: str = "") -> Reply:
         """Store the turn in one transaction and return its reply."""
-        watch = _Stopwatch()
+        watch = Stopwatch()
         rendered, context, understood = turn.rendered, turn.context, turn.understood
         text = written or rendered.text
         handed_over = context.handed_over or rendered.hand_off
@@ -308,12 +340,20 @@ class Chatbot(Runnable[ChatInput, Reply]):
             "wording": rendered.wording,
             "model": turn.models.version,
             "written_by": "chat_model" if written else "desk",
+            "handed_over": handed_over,
         }
         if rendered.hand_off:
             draft = Turn(0, context.session_id, context.number + 1, context.now, turn.text, text, decision)
             decision["handoff_summary"] = self.recaps.handoff_summary(context, draft)
         turn_id = self.memory.save(
-            context, turn.text, text, decision, facts=understood.facts, query=turn.query, handed_over=handed_over
+            context,
+            turn.text,
+            text,
+            decision,
+            facts=understood.facts,
+            query=turn.query,
+            handed_over=handed_over,
+            key=key,
         )
         if turn.vector is not None:
             turn.models.heard.keep(turn_id, turn.vector)
@@ -332,6 +372,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             session_id=context.session_id,
             turn_id=turn_id,
             handed_over=handed_over,
+            at=to_text(context.now),
             timings={stage: round(spent, 2) for stage, spent in timings.items()},
         )
 
@@ -352,53 +393,3 @@ class Chatbot(Runnable[ChatInput, Reply]):
     def _load(self, text: str, session_id: str, customer_id: str) -> Context:
         query = self.models.encoder.encode([text])[0]
         return self.memory.load(session_id, customer_id, text, query, self.clock())
-
-
-class _Stopwatch:
-    """Notes how many milliseconds each stage took."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.laps[stage] = (now - self._last) * 1000
-        self._last = now
-
-
-def _whole(pieces: Iterator[Reply]) -> Reply:
-    """Return the sum of a stream of replies; added up at once, since a sum for each word takes longer than a search."""
-    texts: list[str] = []
-    whole, replaces = Reply(""), False
-    for piece in pieces:
-        if piece.replaces:
-            texts.clear()
-        texts.append(piece.text)
-        whole, replaces = piece if piece.action else whole, replaces or piece.replaces
-    return replace(whole, text="".join(texts), replaces=replaces)
-
-
-def _ids(session_id: str, customer_id: str) -> tuple[str, str]:
-    session_id = session_id or uuid.uuid4().hex
-    customer_id = customer_id or f"session:{session_id}"[:128]
-    for name, value in (("session id", session_id), ("customer id", customer_id)):
-        if not _ID.fullmatch(value):
-            raise ValueError(f"the {name} {value[:140]!r} must be 1 to 128 letters, digits or _ . : @ + -")
-    return session_id, customer_id
-
-
-def _arguments(given: ChatInput, config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Return text, session id and customer id of a Runnable's call.
-
-    Raises:
-        TypeError: the input is neither a text nor a mapping with a text.
-    """
-    fields: dict[str, Any] = {**((config or {}).get("configurable") or {}), **kwargs}
-    if isinstance(given, Mapping):
-        fields = {**fields, **given}
-    elif isinstance(given, str):
-        fields["text"] = given
-    if not isinstance(fields.get("text"), str):
-        raise TypeError(f"a message is a text, or a mapping with a text under `text`, not {type(given).__name__}")
-    return fields["text"], str(fields.get("session_id") or ""), str(fields.get("customer_id") or "")

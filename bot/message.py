@@ -38,6 +38,13 @@ def has_words(text: str) -> bool:
     return any(char.isalnum() for char in text)
 
 
+def refusal_of(text: str, limit: int) -> str:
+    """Return the name of the sentence that refuses a message which cannot be understood, empty for any other."""
+    if len(text) > limit:
+        return "too_long"
+    return "empty" if not text else "" if has_words(text) else "not_text"
+
+
 def understand(
     desk: Desk,
     classifier: IntentClassifier,

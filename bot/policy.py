@@ -34,10 +34,12 @@ def decide(
 ) -> tuple[Action, Sequence[Candidate]]:
     """Return what to do about a message, and the help pages that were looked at.
 
-    In order: what the bot has just asked for; a confident intent; a help page that fits; a choice between close
-    intents; and at last the admission that it was not understood, which after a few times becomes a handoff. `find`
-    looks for help pages; it is called only where they may matter.
+    In order: a colleague who was asked for by a button; what the bot has just asked for; a confident intent; a help
+    page that fits; a choice between close intents; and at last the admission that it was not understood, which after a
+    few times becomes a handoff. `find` looks for help pages; it is called only where they may matter.
     """
+    if understood.wants_colleague:
+        return Say("handed_over_on_request", hand_off=True), ()
     action = (
         _settle_pending(desk, understood, context)
         or _confident(desk, thresholds, understood, context)

@@ -23,6 +23,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="The address to serve on.")
     port: int = Field(7860, ge=1, le=65535, description="The port to serve on.")
     max_message_chars: int = Field(4000, ge=100, le=100_000, description="Longer messages are not read.")
+    max_waiting_turns: int = Field(200, ge=0, description="Messages that wait for the bot before more are refused.")
     chat_model: str = Field("", description="A chat model as `init_chat_model` names it, e.g. openai:gpt-5-mini.")
     chat_base_url: str = Field("", description="The address of an OpenAI-compatible server.")
     chat_api_key: SecretStr = Field(SecretStr(""), description="The chat model's key.")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessageChunk
+
+from memory import Turn
+from memory.store import to_text
+
+_NO_SLUG = re.compile(r"[^\w-]")
 
 SourceKind = Literal["answer", "article", "tool", "turn", "fact"]
 
@@ -23,14 +29,23 @@ class Source:
     title: str
     at: str = ""
 
+    @property
+    def url(self) -> str:
+        """The path of an article's page, empty for other sources."""
+        return f"/help/{_NO_SLUG.sub('', self.id.partition('#')[0])}" if self.kind == "article" else ""
+
 
 @dataclass(frozen=True)
 class Understood:
-    """What a message says: `intents` with calibrated confidence, most likely first; `facts` name to value."""
+    """What a message says: `intents` with calibrated confidence, most likely first; `facts` name to value.
+
+    `wants_colleague` says that a colleague was asked for by a button, whatever the words are.
+    """
 
     intents: tuple[tuple[str, float], ...]
     in_scope: bool
     facts: Mapping[str, str] = field(default_factory=dict)
+    wants_colleague: bool = False
 
     @property
     def intent(self) -> str:
@@ -107,9 +122,9 @@ class Reply:
     """What the customer gets, and why.
 
     `action` names what the bot did (`answer`, `look_up`, `ask`, `confirm`, `clarify`, `quote`, `recap`, `forget`,
-    `correct`, `handoff`, or the name of the bot's own sentence). `suggestions` are button labels; `timings` are
-    milliseconds by stage. Replies of one stream add up: the sum of its chunks is the reply that `respond` gives. A
-    chunk that `replaces` takes the place of the text before it.
+    `correct`, `handoff`, or the name of the bot's own sentence). `suggestions` are button labels; `at` is the time of
+    the turn (ISO 8601); `timings` are milliseconds by stage. Replies of one stream add up: the sum of its chunks is the
+    reply that `respond` gives. A chunk that `replaces` takes the place of the text before it.
     """
 
     text: str
@@ -121,6 +136,7 @@ class Reply:
     session_id: str = ""
     turn_id: int = 0
     handed_over: bool = False
+    at: str = ""
     timings: Mapping[str, float] = field(default_factory=dict)
     replaces: bool = False
 
@@ -136,3 +152,38 @@ class Reply:
         """Return the reply as plain values, ready for JSON."""
         values = {name: value for name, value in vars(self).items() if name != "replaces"}
         return {**values, "sources": [vars(source) for source in self.sources], "timings": dict(self.timings)}
+
+
+def whole(pieces: Iterable[Reply]) -> Reply:
+    """Return the sum of a stream of replies; added up at once, since a sum for each word takes longer than a search."""
+    texts: list[str] = []
+    last, replaces = Reply(""), False
+    for piece in pieces:
+        if piece.replaces:
+            texts.clear()
+        texts.append(piece.text)
+        last, replaces = piece if piece.action else last, replaces or piece.replaces
+    return replace(last, text="".join(texts), replaces=replaces)
+
+
+def kept_reply(turn: Turn) -> Reply:
+    """Return the reply of a turn that was kept with its request's key, as it was given then, without its timings."""
+    decision = turn.decision
+    intent, confidence = decision["intents"][0]
+    return Reply(
+        turn.reply,
+        decision["action"],
+        decision["intent"] or intent,
+        confidence,
+        tuple(sources_of(turn)),
+        tuple(decision["suggestions"]),
+        turn.session_id,
+        turn.id,
+        decision["handed_over"],
+        to_text(turn.at),
+    )
+
+
+def sources_of(turn: Turn) -> list[Source]:
+    """Return the sources that a turn's decision record names."""
+    return [Source(**source) for source in turn.decision.get("sources", [])]

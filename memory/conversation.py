@@ -16,7 +16,7 @@ from memory.boundaries import Boundaries
 from memory.buffer import load_buffer
 from memory.commitments import Commitment, commitments, keep_commitments, open_commitments
 from memory.facts import Fact, FactSpec, same_value
-from memory.history import Session, facts_of, session_digest, sessions
+from memory.history import Session, facts_of, hash_key, session_digest, sessions
 from memory.particulars import find_promises
 from memory.recall import Recall, Recalled, store_vectors
 from memory.store import Store, Turn, from_text, to_text
@@ -189,8 +189,11 @@ class ConversationMemory:
         facts: Mapping[str, str],
         query: NDArray[np.float32],
         handed_over: bool,
+        key: str = "",
     ) -> int:
         """Keep a turn with its vector, facts, promises and the digest in one transaction; return the turn's id.
+
+        `key` is what a repeated request is known by (`history.turn_of_request`); a session keeps one turn of each.
 
         What a reply promises is what the decision says it does; only a colleague's reply is read for promises, since
         what a chat model restates comes out of memory or out of an answer that holds for everybody.
@@ -211,6 +214,7 @@ class ConversationMemory:
                 "reply": reply,
                 "tokens": tokens,
                 "decision": dict(decision),
+                "request_key": hash_key(key) if key else None,
             }
             turn_id: int = connection.execute(insert(TURNS).returning(TURNS.c.id), row).scalar_one()
             store_vectors(connection, self.encoder, [turn_id], query.reshape(1, -1))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from base64 import b64encode
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from memory.buffer import COLUMNS, to_turn
 from memory.facts import Fact
@@ -15,6 +16,10 @@ from memory.places import PLACES, Scope
 from memory.store import Store, StoreError, Turn, from_text, to_text
 from memory.summary import Digest, load_summaries, turns_between
 from memory.tables import CUSTOMERS, FACTS, FEEDBACK, SESSIONS, TURNS
+
+
+class NothingHeldError(StoreError):
+    """Nothing is known of a customer who was asked about."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +42,45 @@ def sessions(store: Store, customer_id: str, most: int = 10, before: str | None 
             query = query.where(SESSIONS.c.id != before)
             query = query.where(SESSIONS.c.started_at <= begun) if begun else query
         rows = connection.execute(query.order_by(SESSIONS.c.last_at.desc(), SESSIONS.c.id).limit(most))
-        return [
-            Session(row.id, row.customer_id, row.state, from_text(row.started_at), from_text(row.last_at))
-            for row in rows
-        ]
+        return [_session(row) for row in rows]
+
+
+def find_session(store: Store, session_id: str) -> Session | None:
+    """Return a session, whoever's it is, or None where nothing was said in it."""
+    with store.read() as connection:
+        row = connection.execute(select(SESSIONS).where(SESSIONS.c.id == session_id)).one_or_none()
+        return None if row is None else _session(row)
 
 
 def transcript(store: Store, session_id: str, customer_id: str) -> list[Turn]:
     """Return all turns of a customer's session in order; empty where the session is not theirs."""
-    query = select(*COLUMNS).where(TURNS.c.session_id == session_id, TURNS.c.customer_id == customer_id)
     with store.read() as connection:
-        return [to_turn(row) for row in connection.execute(query.order_by(TURNS.c.number))]
+        query = _turns(session_id, customer_id).order_by(TURNS.c.number)
+        return [to_turn(row) for row in connection.execute(query)]
+
+
+def page(store: Store, session_id: str, customer_id: str, most: int, after: int | None = None) -> list[Turn]:
+    """Return up to `most` turns of a customer's session in order: the first after a turn's id, or else the last."""
+    query = _turns(session_id, customer_id)
+    with store.read() as connection:
+        if after is None:
+            newest = connection.execute(query.order_by(TURNS.c.number.desc()).limit(most)).all()
+            return [to_turn(row) for row in reversed(newest)]
+        rows = connection.execute(query.where(TURNS.c.id > after).order_by(TURNS.c.number).limit(most))
+        return [to_turn(row) for row in rows]
+
+
+def turn_of_request(store: Store, session_id: str, customer_id: str, key: str) -> Turn | None:
+    """Return the turn that was kept with a request's key in a customer's session, None where there is none."""
+    with store.read() as connection:
+        query = _turns(session_id, customer_id).where(TURNS.c.request_key == hash_key(key))
+        row = connection.execute(query).one_or_none()
+        return None if row is None else to_turn(row)
+
+
+def hash_key(key: str) -> str:
+    """Return what is kept of a request's key: what a client writes into it need not be found when it is forgotten."""
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def around(store: Store, customer_id: str, turn_id: int, reach: int = 1) -> list[Turn]:
@@ -127,17 +160,26 @@ def export(store: Store, customer_id: str) -> dict[str, Any]:
     """Return everything held about a customer, ready for JSON.
 
     Raises:
-        StoreError: nothing is held about such a customer.
+        NothingHeldError: nothing is held about such a customer.
+        StoreError: the database cannot be read.
     """
     with store.read() as connection:
         held = {place.table.name: place.read(connection, Scope(customer_id)) for place in PLACES}
     if not held[CUSTOMERS.name]:
-        raise StoreError(f"Nothing is held about a customer {customer_id!r}.")
+        raise NothingHeldError(f"Nothing is held about a customer {customer_id!r}.")
     return {
         "customer_id": customer_id,
         "created_at": held.pop(CUSTOMERS.name)[0].created_at,
         **{name: [_plain(row) for row in rows] for name, rows in held.items()},
     }
+
+
+def _turns(session_id: str, customer_id: str) -> Select[Any]:
+    return select(*COLUMNS).where(TURNS.c.session_id == session_id, TURNS.c.customer_id == customer_id)
+
+
+def _session(row: Row[Any]) -> Session:
+    return Session(row.id, row.customer_id, row.state, from_text(row.started_at), from_text(row.last_at))
 
 
 def _plain(row: Row[Any]) -> dict[str, Any]:

@@ -39,7 +39,14 @@ def m003_epochs(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE customers ADD COLUMN epoch BIGINT NOT NULL DEFAULT 1"))
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [m001_first_tables, m002_commitments, m003_epochs]
+def m004_request_keys(connection: Connection) -> None:
+    """Let a turn know the request it came from, so that one that is repeated is not a second turn."""
+    if "request_key" not in {column["name"] for column in inspect(connection).get_columns("turns")}:
+        connection.execute(text("ALTER TABLE turns ADD COLUMN request_key VARCHAR(64)"))
+        tables.TURNS_OF_REQUESTS.create(connection)
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [m001_first_tables, m002_commitments, m003_epochs, m004_request_keys]
 
 
 def migrate(connection: Connection) -> None:

@@ -53,10 +53,12 @@ TURNS = Table(
     Column("reply", Text, nullable=False),
     Column("tokens", Integer, nullable=False),  # of text and reply together
     Column("decision", JSON, nullable=False),
+    Column("request_key", String(64)),  # SHA-256 of the key by which a repeated request is known, in hex
     Unique("session_id", "number"),
     Index("turns_of_customer", "customer_id", "id"),
     sqlite_autoincrement=True,
 )
+TURNS_OF_REQUESTS = Index("turns_of_requests", TURNS.c.session_id, TURNS.c.request_key, unique=True)
 VECTORS = Table(
     "vectors",
     METADATA,

@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from bot.chatbot import Chatbot
-from bot.turn import Reply
-from bot.ui.markup import plain, reply_markup, source_line, sources_of
+from bot.turn import Reply, sources_of
+from bot.ui.markup import plain, reply_markup, source_line
 from bot.ui.memory_panel import memory_panel
 from bot.ui.visitor import Visitors
 from memory.history import rate, ratings, sessions, transcript

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from bot.turn import Reply, Source
-from memory import Turn
 
 _SPECIAL = re.compile(r"[^\w\s]|_")
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
@@ -28,8 +27,7 @@ def source_line(sources: tuple[Source, ...] | list[Source]) -> str:
 def _source(source: Source) -> str:
     title = plain(source.title)
     if source.kind == "article":
-        slug = re.sub(r"[^\w-]", "", source.id.partition("#")[0])
-        return f'Help page: <a href="/help/{slug}" target="_blank" rel="noopener">{title}</a>'
+        return f'Help page: <a href="{source.url}" target="_blank" rel="noopener">{title}</a>'
     if source.kind == "tool":
         return f"Looked up just now: {title}"
     if source.kind == "fact":
@@ -45,11 +43,6 @@ def day(moment: str) -> str:
 
     at = datetime.fromisoformat(moment)
     return f"{at.day} {at:%B %Y}"
-
-
-def sources_of(turn: Turn) -> list[Source]:
-    """Return the sources that a turn's decision record names."""
-    return [Source(**source) for source in turn.decision.get("sources", [])]
 
 
 def reply_markup(reply: Reply) -> str:

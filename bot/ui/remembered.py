@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from bot.chatbot import Chatbot
 from bot.message import clean
-from bot.ui.markup import sources_of
+from bot.turn import sources_of
 from memory import Turn
 from memory.commitments import Commitment, commitments
 from memory.history import around, facts_of, session_digest, sessions, transcript

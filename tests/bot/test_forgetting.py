@@ -12,10 +12,12 @@ from fastapi.testclient import TestClient
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 
+from bot.channels.caller import Callers
+from bot.channels.errors import answer_errors
+from bot.channels.memory_api import memory_api
 from bot.chatbot import Chatbot
 from bot.forgetting import public_texts
 from bot.training_rows import TrainingRows
-from bot.ui.memory_api import memory_api
 from bot.ui.visitor import COOKIE, Visitors
 from memory import StoreError
 from memory.conversation import ForgottenError
@@ -30,7 +32,8 @@ SAID = "my badger lives under the third bridge in Ambleside"
 def api(bot: Chatbot, home: Path) -> tuple[TestClient, Visitors]:
     visitors = Visitors(home)
     application = FastAPI()
-    application.include_router(memory_api(bot, visitors))
+    application.include_router(memory_api(bot, Callers(bot.settings)))
+    answer_errors(application)
     return TestClient(application), visitors
 
 
