@@ -89,7 +89,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             models.encoder,
             list(desk.facts.values()),
             Budgets(limits.buffer_tokens, limits.buffer_turns, limits.recalled_turns),
-            Boundaries(**limits.next_session.model_dump()),
+            Boundaries(**limits.next_session.model_dump(), anonymous=limits.anonymous_days),
         )
         self.memory.when_forgotten = lambda: self.models.heard.forget()
         self.recaps = Recaps(desk, self.memory)

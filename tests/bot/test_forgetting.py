@@ -122,7 +122,7 @@ def test_training_rows_made_from_a_forgotten_message_leave_the_models(bot: Chatb
 
 def test_only_a_proven_visitor_sees_and_forgets_their_memory(bot: Chatbot, api: tuple[TestClient, Visitors]) -> None:
     client, visitors = api
-    cookie = visitors.issue()
+    cookie, _ = visitors.issue()
     customer = visitors.customer({COOKIE: cookie})
     bot.respond(SAID, "s1", customer)
     bot.respond(SAID, "t1", "tom")
