@@ -78,7 +78,7 @@ def build(bot: Chatbot) -> FastAPI:
     answer_errors(application)
     application.include_router(article_pages(bot.desk))
     application.include_router(memory_api(bot, visitors))
-    application.include_router(visitor_api(visitors))
+    application.include_router(visitor_api(callers))
     mounted: FastAPI = gr.mount_gradio_app(
         application,
         chat_page(bot, visitors),

@@ -39,7 +39,17 @@ def m003_epochs(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE customers ADD COLUMN epoch BIGINT NOT NULL DEFAULT 1"))
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [m001_first_tables, m002_commitments, m003_epochs]
+def m004_spent_visitors(connection: Connection) -> None:
+    """Know the visitors who were joined to a customer."""
+    tables.SPENT_VISITORS.create(connection, checkfirst=True)
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [
+    m001_first_tables,
+    m002_commitments,
+    m003_epochs,
+    m004_spent_visitors,
+]
 
 
 def migrate(connection: Connection) -> None:

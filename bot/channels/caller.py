@@ -12,7 +12,7 @@ from bot.channels.jwts import Jwts
 from bot.chatbot import Chatbot
 from bot.keys import PREFIX, Keys
 from bot.settings import Settings
-from bot.ui.visitor import Visitors
+from bot.ui.visitor import COOKIE, Visitors
 from memory.boundaries import ANONYMOUS
 
 IDENTIFIED = "customer:"  # how the ids of customers begin whom a portal names, so that none is a visitor's
@@ -69,19 +69,30 @@ class Callers:
         Raises:
             RapportError: RAPPORT_JWT_PUBLIC_KEY cannot be used.
         """
-        self.visitors = Visitors(settings.home, bot.desk.settings.memory.anonymous_days, bot.clock)
+        self.visitors = Visitors(bot)
+        self._join = bot.join
         self._jwts = Jwts(settings)
         self._keys = Keys(settings.home, bot.clock)
 
     def caller(self, request: Request) -> Caller:
         """Return who a request proves to come from; FastAPI calls this as a dependency.
 
-        What is sent as `Authorization` decides, and the cookie only where there is none.
+        What is sent as `Authorization` decides, and the cookie only where there is none. A customer who also proves to
+        have been a visitor, by the cookie or by a token in `X-Rapport-Visitor`, gets what the visitor said, once.
 
         Raises:
             ApiError: the request proves nobody (401), whatever it claims.
         """
-        return self.proven(request)
+        caller = self.proven(request)
+        if caller.customer_id.startswith(IDENTIFIED):
+            self.join(request, caller.customer_id)
+        return caller
+
+    def join(self, request: Request, customer_id: str) -> int:
+        """Join the visitors whom a request proves to a customer; return how many conversations came along."""
+        tokens = (request.headers.get("x-rapport-visitor", ""), request.cookies.get(COOKIE, ""))
+        visitors = {self.visitors.proven(token) for token in tokens if token} - {None}
+        return sum(self._join(visitor, customer_id) for visitor in visitors if visitor)
 
     def proven(self, request: HTTPConnection) -> Caller:
         """Do what `caller` does, for any connection.

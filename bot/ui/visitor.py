@@ -6,31 +6,34 @@ A claimed id opens nobody's memory. How long a visitor is known is the desk's `m
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from http.cookies import CookieError, SimpleCookie
-from pathlib import Path
 
 from itsdangerous import BadSignature, Signer
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bot.chatbot import Chatbot
 from memory.boundaries import ANONYMOUS
 from memory.secret import read_secret
+from memory.spent import is_spent
 
 COOKIE = "rapport_visitor"
 _MOST_CHARS = 200  # of a token; ours have 90
 
 
 class Visitors:
-    """Issues and checks visitors' tokens with a secret that is kept under the home folder."""
+    """Issues and checks visitors' tokens with a secret that is kept under the home folder.
 
-    def __init__(
-        self, home: Path, days: int = 365, clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
-    ) -> None:
-        self._signer = Signer(read_secret(home), salt="visitor")
-        self._life = timedelta(days=days)
-        self._clock = clock
+    A visitor who was joined to a customer is nobody any more, however long the token would count.
+    """
+
+    def __init__(self, bot: Chatbot) -> None:
+        self._signer = Signer(read_secret(bot.settings.home), salt="visitor")
+        self._life = timedelta(days=bot.desk.settings.memory.anonymous_days)
+        self._clock = bot.clock
+        self._store = bot.memory.store
 
     def issue(self, visitor: str = "") -> tuple[str, datetime]:
         """Return a token and until when it counts: a new visitor's, or a fresh one of a visitor who is known."""
@@ -63,7 +66,10 @@ class Visitors:
             left = datetime.fromtimestamp(int(expires), timezone.utc) - self._clock()
         except (BadSignature, ValueError):
             return None, timedelta()
-        return (visitor, left) if left > timedelta() and visitor.startswith(ANONYMOUS) else (None, timedelta())
+        if left <= timedelta() or not visitor.startswith(ANONYMOUS):
+            return None, timedelta()
+        with self._store.read() as connection:
+            return (None, timedelta()) if is_spent(connection, visitor) else (visitor, left)
 
 
 class VisitorMiddleware:

@@ -27,8 +27,8 @@ SAID = "my badger lives under the third bridge in Ambleside"
 
 
 @pytest.fixture
-def api(bot: Chatbot, home: Path) -> tuple[TestClient, Visitors]:
-    visitors = Visitors(home)
+def api(bot: Chatbot) -> tuple[TestClient, Visitors]:
+    visitors = Visitors(bot)
     application = FastAPI()
     application.include_router(memory_api(bot, visitors))
     return TestClient(application), visitors

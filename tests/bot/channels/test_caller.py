@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,18 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from starlette.requests import HTTPConnection
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
+from starlette.requests import HTTPConnection, Request
 
 from bot.channels.caller import Caller, Callers
-from bot.channels.errors import ApiError
+from bot.channels.errors import ApiError, answer_errors
 from bot.channels.visitors import visitor_api
 from bot.chatbot import Chatbot
 from bot.keys import Keys
 from bot.problems import RapportError
 from bot.ui.visitor import COOKIE, VisitorMiddleware
+from memory.history import transcript
 from tests.bot.channels.portal import SECRET, sign
 from tests.conftest import Clock
 
@@ -48,8 +52,12 @@ def refused(callers: Callers, bearer: str | None = None, **request: str) -> str:
 
 
 @pytest.fixture
-def callers(make_bot: MakeBot) -> Callers:
-    bot = make_bot(settings={"jwt_secret": SECRET})
+def bot(make_bot: MakeBot) -> Chatbot:
+    return make_bot(settings={"jwt_secret": SECRET})
+
+
+@pytest.fixture
+def callers(bot: Chatbot) -> Callers:
     return Callers(bot.settings, bot)
 
 
@@ -101,7 +109,7 @@ def test_a_cookie_is_renewed_for_the_same_visitor_once_half_its_life_is_over(cal
 def test_a_widget_gets_a_token_and_a_page_a_cookie_that_scripts_cannot_read(callers: Callers) -> None:
     application = FastAPI()
     application.add_middleware(VisitorMiddleware, visitors=callers.visitors)
-    application.include_router(visitor_api(callers.visitors))
+    application.include_router(visitor_api(callers))
     plain = TestClient(application, base_url="http://shop.example")
     secure = TestClient(application, base_url="https://shop.example")
 
@@ -225,7 +233,8 @@ def test_a_public_key_that_cannot_be_used_is_named(make_bot: MakeBot, tmp_path: 
             Callers(bot.settings, bot)
 
 
-def test_without_a_portals_key_no_token_counts(bot: Chatbot) -> None:
+def test_without_a_portals_key_no_token_counts(make_bot: MakeBot) -> None:
+    bot = make_bot()
     assert "set RAPPORT_JWT_SECRET" in refused(Callers(bot.settings, bot), sign())
 
 
@@ -263,3 +272,80 @@ def test_nothing_but_a_bearer_is_read(callers: Callers) -> None:
     cookie, _ = callers.visitors.issue()
     assert "must be `Bearer`" in refused(callers, "bm9yYTpub3Jh", scheme="Basic", cookie=cookie)
     assert "Send a token" in refused(callers)
+
+
+# Joining
+
+
+@pytest.fixture
+def door(callers: Callers) -> TestClient:
+    application = FastAPI()
+    answer_errors(application)
+    application.include_router(visitor_api(callers))
+    return TestClient(application)
+
+
+def test_a_visitor_who_is_identified_brings_the_conversation_along_once(
+    callers: Callers, door: TestClient, bot: Chatbot
+) -> None:
+    token, _ = callers.visitors.issue()
+    visitor = ask(callers, token).customer_id
+    bot.respond("where is R-10234?", "v1", visitor)
+    both = {"Authorization": f"Bearer {sign('nora')}", "X-Rapport-Visitor": token}
+
+    answers = [door.post("/api/v1/identify", headers=both).json() for _ in range(2)]
+
+    assert answers == [{"customer_id": "customer:nora", "joined": joined} for joined in (1, 0)]
+    assert len(transcript(bot.memory.store, "v1", "customer:nora")) == 1
+    assert "not ours" in refused(callers, token)
+    assert "cookie" in refused(callers, cookie=token)
+    assert callers.visitors.renewed({COOKIE: token}) is not None  # the page begins with a new visitor
+    assert bot.respond("where is my order?", "v2", "customer:nora").action == "confirm"
+
+
+@pytest.mark.parametrize("way", ["header", "cookie"])
+def test_any_request_that_proves_both_joins_them(callers: Callers, bot: Chatbot, way: str) -> None:
+    token, _ = callers.visitors.issue()
+    bot.respond("where is R-10234?", "v1", ask(callers, token).customer_id)
+    proof = (b"x-rapport-visitor", token.encode()) if way == "header" else (b"cookie", f"{COOKIE}={token}".encode())
+    headers = [(b"authorization", f"Bearer {sign('nora')}".encode()), proof]
+
+    callers.caller(Request({"type": "http", "headers": headers}))
+
+    assert len(transcript(bot.memory.store, "v1", "customer:nora")) == 1
+
+
+def test_nobody_is_joined_without_both_proofs(callers: Callers, door: TestClient, bot: Chatbot, home: Path) -> None:
+    token, _ = callers.visitors.issue()
+    visitor = ask(callers, token).customer_id
+    bot.respond("where is R-10234?", "v1", visitor)
+    key = Keys(home, bot.clock).add("shop", ("chat",))
+
+    def identify(bearer: str, visitor_token: str) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {bearer}", "X-Rapport-Visitor": visitor_token}
+        answer = door.post("/api/v1/identify", headers=headers)
+        return answer.status_code, answer.json().get("joined")
+
+    assert identify(sign("nora"), visitor) == (200, 0)
+    assert identify(sign("nora"), token[:-1]) == (200, 0)
+    assert identify(sign("nora", key=SECRET + "!"), token) == (401, None)
+    assert identify(key, token) == (403, None)
+    assert identify(token, token) == (403, None)
+    assert len(transcript(bot.memory.store, "v1", visitor)) == 1
+
+
+def test_a_turn_under_way_is_kept_before_the_visitor_is_joined(make_bot: MakeBot) -> None:
+    visitor, joining = "web-" + "3" * 32, []
+
+    def words() -> Iterator[AIMessage]:
+        joining.append(pool.submit(bot.join, visitor, "customer:nora"))
+        yield AIMessage("It takes three days.")
+
+    make_bot().respond("hello", "v1", visitor)
+    bot = make_bot(chat_model=GenericFakeChatModel(messages=words()))
+    with ThreadPoolExecutor(1) as pool:
+        reply = bot.respond("how long does delivery take?", "v1", visitor)
+
+    assert reply.action == "answer"
+    assert joining[0].result() == 1
+    assert len(transcript(bot.memory.store, "v1", "customer:nora")) == 2
