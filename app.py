@@ -68,9 +68,10 @@ def build(bot: Chatbot) -> FastAPI:
     from bot.channels.turns import TurnQueue
     from bot.ui.articles import article_pages
     from bot.ui.chat_page import CSS, THEME, chat_page
-    from bot.ui.visitor import VisitorMiddleware, Visitors
+    from bot.ui.visitor import VisitorMiddleware
 
-    visitors, callers = Visitors(bot.settings.home), Callers(bot.settings)
+    callers = Callers(bot.settings, bot)
+    visitors = callers.visitors
     application = FastAPI(title="Rapport", docs_url=None, redoc_url=None, openapi_url=None)
     # Without one of our own, gradio answers every origin with credentials.
     application.add_middleware(CORSMiddleware, allow_origins=[])

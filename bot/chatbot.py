@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -40,7 +41,8 @@ from bot.turn import Forget, Reply, Source, Understood, kept_reply, whole
 from memory import ConversationMemory, Store, Turn
 from memory.boundaries import Boundaries
 from memory.conversation import Budgets, Context, ForgottenError, WrongCustomerError
-from memory.history import turn_of_request
+from memory.history import sessions, turn_of_request
+from memory.joining import join
 from memory.places import Scope
 from memory.receipt import Receipt
 from memory.store import to_text
@@ -89,7 +91,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             models.encoder,
             list(desk.facts.values()),
             Budgets(limits.buffer_tokens, limits.buffer_turns, limits.recalled_turns),
-            Boundaries(**limits.next_session.model_dump()),
+            Boundaries(**limits.next_session.model_dump(), anonymous=limits.anonymous_days),
         )
         self.memory.when_forgotten = lambda: self.models.heard.forget()
         self.recaps = Recaps(desk, self.memory)
@@ -181,6 +183,22 @@ class Chatbot(Runnable[ChatInput, Reply]):
         """
         scope = Scope(customer_id, session_id, turn_id, fact)
         return forget(self.memory, scope, self.desk, self.settings.home, self.clock())
+
+    def join(self, visitor_id: str, customer_id: str) -> int:
+        """Make everything of an anonymous visitor a customer's, once; return how many sessions that are.
+
+        It waits for their turns under way. Whoever calls this vouches that both are the same person.
+
+        Raises:
+            ValueError: the first id is not a visitor's.
+            StoreError: the database cannot be written; nothing is joined.
+        """
+        with ExitStack() as held:
+            for one in sorted(
+                {one.id for who in (visitor_id, customer_id) for one in sessions(self.memory.store, who)}
+            ):
+                held.enter_context(self._locks.hold(one))
+            return join(self.memory, visitor_id, customer_id, self.clock())
 
     def correct(self, fact: str, value: str, session_id: str = "", customer_id: str = "") -> Reply:
         """Replace a fact's value, as a turn of the session whose message says it, and return the reply once it is kept.

@@ -59,13 +59,17 @@ class NextSession(_File):
 
 
 class MemoryLimits(_File):
-    """How much of a conversation a turn looks at, when a new conversation begins, and what it knows of earlier ones."""
+    """How much of a conversation a turn looks at, when a new conversation begins, and what it knows of earlier ones.
+
+    `anonymous_days`: for how long a visitor who was never identified is known, and what they said is kept.
+    """
 
     buffer_tokens: int = Field(default=600, ge=50)
     buffer_turns: int = Field(default=16, ge=1, le=200)
     recalled_turns: int = Field(default=4, ge=0, le=50)
     new_session_after_hours: float = Field(default=8, gt=0)
     next_session: NextSession = NextSession()
+    anonymous_days: int = Field(default=365, ge=1, le=3650)
 
 
 class DeskFile(_File):

@@ -29,12 +29,23 @@ class Settings(BaseSettings):
     chat_api_key: SecretStr = Field(SecretStr(""), description="The chat model's key.")
     chat_timeout_s: float = Field(20, gt=0, description="Seconds after which the bot answers without the chat model.")
 
+    jwt_secret: SecretStr = Field(SecretStr(""), description="What a portal signs its customers' tokens with (HS256).")
+    jwt_public_key: Path | None = Field(None, description="A PEM file: checks tokens signed by RS256 or ES256.")
+    jwt_audience: str = Field("", description="The `aud` that customers' tokens must have.")
+
     tracker: Literal["", "tensorboard", "wandb"] = Field("", description="Where trainings may be watched.")
 
-    @field_validator("home", "desk")
+    @field_validator("home", "desk", "jwt_public_key")
     @classmethod
-    def _expand(cls, path: Path) -> Path:
-        return path.expanduser()
+    def _expand(cls, path: Path | None) -> Path | None:
+        return path and path.expanduser()
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _is_long(cls, secret: SecretStr) -> SecretStr:
+        if 0 < len(secret.get_secret_value()) < 32:  # RFC 7518, section 3.2
+            raise ValueError("it must have at least 32 characters")
+        return secret
 
     @classmethod
     def settings_customise_sources(

@@ -92,7 +92,7 @@ class History:
     kept: int = -1
 
     def add(self, loss: float, score: float, seconds: float, held: int) -> None:
-        """Note an epoch, which is kept unless it is worse than the best by more than two standard errors of that one."""
+        """Note an epoch, which is kept unless it is worse than the best one by more than two standard errors of it."""
         self.losses.append(loss)
         self.scores.append(score)
         self.seconds.append(round(seconds, 1))

@@ -9,16 +9,21 @@ from typing import Literal
 from memory.summary import Digest
 
 Kind = Literal["facts", "promises", "summary", "recall"]
+ANONYMOUS = "web-"  # how the ids of customers begin whom nobody has identified
 
 
 @dataclass(frozen=True)
 class Boundaries:
-    """For how many days what was said in a session is known in later ones; 0 days: it does not cross at all."""
+    """For how many days what was said in a session is known in later ones; 0 days: it does not cross at all.
+
+    `anonymous` days after its last turn nothing is left of a session of somebody who was never identified.
+    """
 
     facts: int = 730
     promises: int = 730
     summary: int = 730
     recall: int = 730
+    anonymous: int = 365
 
     @property
     def longest(self) -> int:

@@ -19,6 +19,7 @@ from memory.facts import Fact, FactSpec, same_value
 from memory.history import Session, facts_of, hash_key, session_digest, sessions
 from memory.particulars import find_promises
 from memory.recall import Recall, Recalled, store_vectors
+from memory.spent import is_spent
 from memory.store import Store, Turn, from_text, to_text
 from memory.summary import Digest, SummaryWriter, load_summaries, store_digest, turns_between, write_prose
 from memory.tables import CUSTOMERS, FACTS, SESSIONS, TURNS
@@ -288,6 +289,8 @@ class ConversationMemory:
             raise ForgottenError("Something of this customer was forgotten while the turn was under way.")
         if context.is_new:
             if epoch is None:
+                if is_spent(connection, context.customer_id):
+                    raise ForgottenError("This visitor was joined to a customer while the turn was under way.")
                 connection.execute(insert(CUSTOMERS), {"id": context.customer_id, "created_at": now})
             row = {"id": context.session_id, "customer_id": context.customer_id, "state": state}
             connection.execute(insert(SESSIONS), {**row, "started_at": now, "last_at": now})

@@ -57,7 +57,7 @@ def health(store: Store, customer_id: str | None = None) -> Health:
         for row in connection.execute(_of(select(TURNS.c.customer_id, TURNS.c.at, TURNS.c.decision), customer_id)):
             turns[row.at[:_MONTH]] += 1
             used.update((row.customer_id, source["id"]) for source in _facts_cited(row.decision))
-        for row in connection.execute(_of(select(FACTS).order_by(FACTS.c.id), customer_id)):
+        for row in connection.execute(_of(select(FACTS).order_by(FACTS.c.said_at, FACTS.c.id), customer_id)):
             told[row.customer_id, row.name].append(row)
     added = Counter(row.said_at[:_MONTH] for rows in told.values() for row in rows)
     current = {key: [row for row in rows if row.superseded_at is None] for key, rows in told.items()}

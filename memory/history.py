@@ -107,7 +107,7 @@ def facts_of(store: Store, customer_id: str, *, history: bool = False) -> list[F
         select(FACTS, TURNS.c.session_id)
         .join(TURNS, TURNS.c.id == FACTS.c.turn_id)
         .where(FACTS.c.customer_id == customer_id)
-        .order_by(FACTS.c.id.desc())
+        .order_by(FACTS.c.said_at.desc(), FACTS.c.id.desc())
     )
     if not history:
         query = query.where(FACTS.c.superseded_at.is_(None))

@@ -46,7 +46,18 @@ def m004_request_keys(connection: Connection) -> None:
         tables.TURNS_OF_REQUESTS.create(connection)
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [m001_first_tables, m002_commitments, m003_epochs, m004_request_keys]
+def m005_spent_visitors(connection: Connection) -> None:
+    """Know the visitors who were joined to a customer."""
+    tables.SPENT_VISITORS.create(connection, checkfirst=True)
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [
+    m001_first_tables,
+    m002_commitments,
+    m003_epochs,
+    m004_request_keys,
+    m005_spent_visitors,
+]
 
 
 def migrate(connection: Connection) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 
+from memory.boundaries import ANONYMOUS
 from memory.conversation import ConversationMemory
 from memory.places import PLACES, Scope
 from memory.store import to_text
@@ -20,8 +21,8 @@ _BATCH = 100  # sessions removed in one transaction: turns under way wait no lon
 def retain(memory: ConversationMemory, now: datetime) -> Mapping[str, int]:
     """Remove what is past its time; return how many rows of each table, empty where there was nothing.
 
-    A session goes when its last turn is older than everything that crosses to later ones, a fact when its own time or
-    that of facts is over. Whatever goes is overwritten, as after forgetting.
+    A session goes when its last turn is older than everything that crosses to later ones, or than an anonymous customer
+    is known, a fact when its own time or that of facts is over. Whatever goes is overwritten, as after forgetting.
 
     Raises:
         StoreError: the database cannot be written, or another program keeps the rows from being overwritten.
@@ -38,7 +39,9 @@ def retain(memory: ConversationMemory, now: datetime) -> Mapping[str, int]:
 def _remove_sessions(memory: ConversationMemory, now: datetime) -> Counter[str]:
     """Remove the oldest sessions that are past their time, and customers of whom nothing is left."""
     limit = to_text(now - timedelta(days=max(memory.boundaries.longest, 1)))
-    query = select(SESSIONS.c.id, SESSIONS.c.customer_id).where(SESSIONS.c.last_at < limit)
+    anonymous = SESSIONS.c.customer_id.startswith(ANONYMOUS, autoescape=True)
+    forgotten = anonymous & (SESSIONS.c.last_at < to_text(now - timedelta(days=memory.boundaries.anonymous)))
+    query = select(SESSIONS.c.id, SESSIONS.c.customer_id).where((SESSIONS.c.last_at < limit) | forgotten)
     removed: Counter[str] = Counter()
     with memory.store.read() as connection:
         old = connection.execute(query.order_by(SESSIONS.c.last_at).limit(_BATCH)).all()

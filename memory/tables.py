@@ -106,6 +106,13 @@ SUMMARIES = Table(
     Column("turn_ids", JSON, nullable=False),  # [first, last] id of the turns it covers
     Column("covers", Integer, nullable=False),  # the last turn number it covers
 )
+# Visitors who were joined to a customer: a hash of an id that nothing belongs to any more, so it is nobody's.
+SPENT_VISITORS = Table(
+    "spent_visitors",
+    METADATA,
+    Column("visitor", String(64), primary_key=True),
+    Column("at", String(32), nullable=False),
+)
 FEEDBACK = Table(
     "feedback",
     METADATA,

@@ -2,41 +2,53 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from fastapi import Request
+from starlette.requests import HTTPConnection, Request
 
 from bot.channels.errors import ApiError
+from bot.channels.jwts import Jwts
+from bot.chatbot import Chatbot
+from bot.keys import PREFIX, Keys
 from bot.settings import Settings
-from bot.ui.visitor import Visitors
+from bot.ui.visitor import COOKIE, Visitors
+from memory.boundaries import ANONYMOUS
+
+IDENTIFIED = "customer:"  # how the ids of customers begin whom a portal names, so that none is a visitor's
+_NAME = re.compile(r"[\w.:@+-]{1,119}")
+_FORM = "1 to 119 letters, digits or _ . : @ + -"
 
 
 @dataclass(frozen=True)
 class Caller:
     """Whom a request speaks for.
 
-    `customer_id` is the customer whose memory may be opened; it is empty for a server's key, which names a customer
+    `customer_id` is the customer whose memory may be opened; it is empty for a server's `key`, which names a customer
     with each request and may do what its `scopes` say.
     """
 
     customer_id: str = ""
     scopes: frozenset[str] = frozenset()
+    key: str = ""
 
     def customer(self, named: str = "") -> str:
-        """Return the customer that is meant: the proven one, or the one that a key names.
+        """Return the id of the customer that is meant: the proven one, or `customer:NAME` for whom a key names.
 
         Raises:
-            ApiError: a customer names somebody else (403), or a key names nobody (422).
+            ApiError: a customer names somebody else (403), or a key names nobody or what is no name (422).
         """
         if self.customer_id:
-            if named and named != self.customer_id:
+            if named and named not in (self.customer_id, self.customer_id.removeprefix(IDENTIFIED)):
                 raise ApiError(
                     403, "not_yours", "Another customer is named than the one whose token or cookie this is."
                 )
             return self.customer_id
         if not named:
             raise ApiError(422, "no_customer", "A request with a key must name the customer it is for.")
-        return named
+        if not _NAME.fullmatch(named):
+            raise ApiError(422, "bad_customer", f"A customer's name must be {_FORM}.")
+        return IDENTIFIED + named
 
     def may(self, scope: str) -> None:
         """Refuse what a key has no scope for; a customer may do everything with what is theirs.
@@ -51,16 +63,70 @@ class Caller:
 class Callers:
     """Tells who is calling, for every way in."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._visitors = Visitors(settings.home)
+    def __init__(self, settings: Settings, bot: Chatbot) -> None:
+        """Read the keys that customers' tokens are checked with.
+
+        Raises:
+            RapportError: RAPPORT_JWT_PUBLIC_KEY cannot be used.
+        """
+        self.visitors = Visitors(bot)
+        self._join = bot.join
+        self._jwts = Jwts(settings)
+        self._keys = Keys(settings.home, bot.clock)
 
     def caller(self, request: Request) -> Caller:
         """Return who a request proves to come from; FastAPI calls this as a dependency.
 
+        What is sent as `Authorization` decides, and the cookie only where there is none. A customer who also proves to
+        have been a visitor, by the cookie or by a token in `X-Rapport-Visitor`, gets what the visitor said, once.
+
         Raises:
             ApiError: the request proves nobody (401), whatever it claims.
         """
-        proven = self._visitors.customer(request.cookies)
-        if proven is None:
-            raise ApiError(401, "unproven", "Send a token, a key or the cookie of the chat page.")
-        return Caller(proven)
+        caller = self.proven(request)
+        if caller.customer_id.startswith(IDENTIFIED):
+            self.join(request, caller.customer_id)
+        return caller
+
+    def join(self, request: Request, customer_id: str) -> int:
+        """Join the visitors whom a request proves to a customer; return how many conversations came along."""
+        tokens = (request.headers.get("x-rapport-visitor", ""), request.cookies.get(COOKIE, ""))
+        visitors = {self.visitors.proven(token) for token in tokens if token} - {None}
+        return sum(self._join(visitor, customer_id) for visitor in visitors if visitor)
+
+    def proven(self, request: HTTPConnection) -> Caller:
+        """Do what `caller` does, for any connection.
+
+        Raises:
+            ApiError: it proves nobody (401).
+        """
+        header = request.headers.get("authorization")
+        if header is not None:
+            scheme, _, token = header.partition(" ")
+            if scheme.lower() != "bearer":
+                raise _unproven("bad_token", "`Authorization` must be `Bearer` and a token or a key.")
+            return self._bearer(token.strip())
+        visitor = self.visitors.customer(request.cookies)
+        if visitor is None:
+            raise _unproven("unproven", "Send a token, a key or the cookie of the chat page.")
+        return Caller(visitor)
+
+    def _bearer(self, token: str) -> Caller:
+        if token.startswith(PREFIX):
+            key = self._keys.prove(token)
+            if key is None:
+                raise _unproven("bad_key", "There is no such key, or it has ended. Make one: rapport keys add.")
+            return Caller(scopes=frozenset(key.scopes), key=key.id)
+        if token.startswith(ANONYMOUS):
+            visitor = self.visitors.proven(token)
+            if visitor is None:
+                raise _unproven("bad_token", "The visitor's token has expired or is not ours. Ask for another one.")
+            return Caller(visitor)
+        subject = self._jwts.subject(token)
+        if not _NAME.fullmatch(subject):
+            raise _unproven("bad_token", f"The JWT is refused. Its `sub` must be {_FORM}.")
+        return Caller(IDENTIFIED + subject)
+
+
+def _unproven(code: str, message: str) -> ApiError:
+    return ApiError(401, code, message, {"WWW-Authenticate": "Bearer"})

@@ -17,6 +17,7 @@ from bot.channels.schemas import CustomerId, MessageId, MessageReply
 from bot.channels.session_ids import SessionIds
 from bot.channels.sse import EVENTS, stream_turn
 from bot.channels.turns import RETRY_AFTER_S, TurnQueue
+from bot.channels.visitors import visitor_api
 from bot.chatbot import Chatbot
 from bot.turn import Reply
 from memory.conversation import WrongCustomerError
@@ -54,6 +55,7 @@ def rest_api(bot: Chatbot, callers: Callers, turns: TurnQueue) -> FastAPI:
     refuse_as_json(api)
     api.include_router(_conversation(bot, callers, turns))
     api.include_router(memory_api(bot, callers), prefix="/me")
+    api.include_router(visitor_api(callers))
     return api
 
 

@@ -20,6 +20,7 @@ COMMANDS = [
     *(["models"], ["models", "list"], ["models", "promote"], ["models", "rollback"], ["models", "delete"]),
     *(["evaluate"], ["ingest"], ["memory"], ["memory", "show"], ["memory", "export"], ["memory", "forget"], ["doctor"]),
     *(["memory", "prove"], ["memory", "promises"], ["memory", "settle"], ["memory", "health"]),
+    ["keys"],
 ]
 
 

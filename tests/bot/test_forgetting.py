@@ -29,10 +29,10 @@ SAID = "my badger lives under the third bridge in Ambleside"
 
 
 @pytest.fixture
-def api(bot: Chatbot, home: Path) -> tuple[TestClient, Visitors]:
-    visitors = Visitors(home)
+def api(bot: Chatbot) -> tuple[TestClient, Visitors]:
+    visitors = Visitors(bot)
     application = FastAPI()
-    application.include_router(memory_api(bot, Callers(bot.settings)))
+    application.include_router(memory_api(bot, Callers(bot.settings, bot)))
     answer_errors(application)
     return TestClient(application), visitors
 
@@ -125,7 +125,7 @@ def test_training_rows_made_from_a_forgotten_message_leave_the_models(bot: Chatb
 
 def test_only_a_proven_visitor_sees_and_forgets_their_memory(bot: Chatbot, api: tuple[TestClient, Visitors]) -> None:
     client, visitors = api
-    cookie = visitors.issue()
+    cookie, _ = visitors.issue()
     customer = visitors.customer({COOKIE: cookie})
     bot.respond(SAID, "s1", customer)
     bot.respond(SAID, "t1", "tom")

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from bot.chatbot import Chatbot
 from bot.desk import Desk
 from bot.desk_files import DeskFile, NextSession
-from memory.history import transcript
+from memory.history import customers, transcript
 from tests.conftest import Clock
 
 
@@ -42,6 +42,22 @@ def test_a_desk_whose_summaries_do_not_cross_greets_like_the_first_time(
 def test_a_boundary_that_is_none_is_refused(days: object) -> None:
     with pytest.raises(ValidationError):
         DeskFile.model_validate({"name": "D", "memory": {"next_session": {"facts": days}}})
+
+
+def test_what_a_visitor_said_goes_when_the_desk_says_and_a_customers_stays(
+    make_bot: Callable[..., Chatbot], clock: Clock
+) -> None:
+    visitor, customer = f"web-{'0' * 32}", "customer:nora"
+    first = make_bot()
+    first.respond("where is R-10234?", "s1", visitor)
+    first.respond("where is R-10234?", "s2", customer)
+    first.close()
+    clock.advance(days=366)
+    make_bot().close()  # waits for retention
+    store = make_bot().memory.store
+    assert transcript(store, "s1", visitor) == []
+    assert [one["id"] for one in customers(store)] == [customer]
+    assert len(transcript(store, "s2", customer)) == 1
 
 
 def test_retention_runs_when_the_bot_starts_and_says_what_it_removed(

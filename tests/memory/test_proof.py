@@ -22,7 +22,7 @@ from memory.proof import Proof, prove
 from memory.receipt import ReceiptError, issue, read_receipt
 from tests.memory.conftest import Talk
 
-KNOWN = {"schema_version", "sqlite_sequence"}  # tables that hold nothing of a customer
+KNOWN = {"schema_version", "sqlite_sequence", "spent_visitors"}  # tables that hold nothing of a customer
 WHO = "web-6f1c0ffee6f1c0ffee"
 
 

@@ -51,7 +51,9 @@ def serve() -> Iterator[Serve]:
 
     def start(bot: Chatbot) -> str:
         application = FastAPI()
-        application.mount("/api/v1", rest_api(bot, Callers(bot.settings), TurnQueue(bot.settings.max_waiting_turns)))
+        application.mount(
+            "/api/v1", rest_api(bot, Callers(bot.settings, bot), TurnQueue(bot.settings.max_waiting_turns))
+        )
         server = serving(application)
         running.append(server)
         return server.__enter__() + "/api/v1"
