@@ -61,13 +61,16 @@ def build(bot: Chatbot) -> FastAPI:
     from fastapi import FastAPI
     from fastapi.middleware.cors import CORSMiddleware
 
+    from bot.channels.caller import Callers
     from bot.channels.errors import answer_errors
+    from bot.channels.openai import openai_api
     from bot.ui.articles import article_pages
     from bot.ui.chat_page import CSS, THEME, chat_page
     from bot.ui.memory_api import memory_api
     from bot.ui.visitor import VisitorMiddleware, Visitors
 
     visitors = Visitors(bot.settings.home)
+    callers = Callers(bot.settings)
     application = FastAPI(title="Rapport", docs_url=None, redoc_url=None, openapi_url=None)
     # Without one of our own, gradio answers every origin with credentials.
     application.add_middleware(CORSMiddleware, allow_origins=[])
@@ -75,6 +78,7 @@ def build(bot: Chatbot) -> FastAPI:
     answer_errors(application)
     application.include_router(article_pages(bot.desk))
     application.include_router(memory_api(bot, visitors))
+    application.include_router(openai_api(bot, callers))
     mounted: FastAPI = gr.mount_gradio_app(
         application,
         chat_page(bot, visitors),
