@@ -64,6 +64,7 @@ def build(bot: Chatbot) -> FastAPI:
     from bot.channels.caller import Callers
     from bot.channels.errors import answer_errors
     from bot.channels.openai import openai_api
+    from bot.channels.rasa import rasa_api
     from bot.ui.articles import article_pages
     from bot.ui.chat_page import CSS, THEME, chat_page
     from bot.ui.memory_api import memory_api
@@ -79,6 +80,7 @@ def build(bot: Chatbot) -> FastAPI:
     application.include_router(article_pages(bot.desk))
     application.include_router(memory_api(bot, visitors))
     application.include_router(openai_api(bot, callers))
+    application.include_router(rasa_api(bot, callers))
     mounted: FastAPI = gr.mount_gradio_app(
         application,
         chat_page(bot, visitors),
