@@ -64,6 +64,8 @@ def build(bot: Chatbot) -> FastAPI:
     from bot.channels.caller import Callers
     from bot.channels.errors import answer_errors
     from bot.channels.memory_api import memory_api
+    from bot.channels.openai import openai_api
+    from bot.channels.rasa import rasa_api
     from bot.channels.rest import rest_api
     from bot.channels.turns import TurnQueue
     from bot.ui.articles import article_pages
@@ -80,6 +82,8 @@ def build(bot: Chatbot) -> FastAPI:
     application.include_router(article_pages(bot.desk))
     application.include_router(memory_api(bot, callers))
     application.mount("/api/v1", rest_api(bot, callers, TurnQueue(bot.settings.max_waiting_turns)))
+    application.include_router(openai_api(bot, callers))
+    application.include_router(rasa_api(bot, callers))
     mounted: FastAPI = gr.mount_gradio_app(
         application,
         chat_page(bot, visitors),

@@ -94,6 +94,27 @@ def desk_new(folder: Path) -> None:
     print_line(f"Wrote {folder}. Edit its files, then: rapport desk check {folder}")
 
 
+@desk_cli.command("import-rasa")
+def desk_import_rasa(
+    folder: Annotated[Path, typer.Argument(help="The folder of a Rasa project.")],
+    out: Annotated[Path, typer.Option(help="The desk to write, a folder that does not exist yet.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Turn a Rasa project into a desk and name what could not be carried over."""
+    from bot.rasa.importing import import_rasa
+
+    done = import_rasa(folder, out)
+    if as_json:
+        print_json({**vars(done), "notes": [vars(note) for note in done.notes]})
+        return
+    print_line(f"Wrote {out}: {done.intents} intents, {done.messages} messages, {done.facts} facts.")
+    if done.notes:
+        print_line("Not carried over, or to be looked at:")
+    for note in done.notes:
+        print_line(f"  {note}")
+    print_line(f"Next: rapport desk check {out}, then: rapport chat --desk {out}")
+
+
 @cli.command()
 def ingest(files: list[Path], desk: DeskOption = None) -> None:
     """Turn help-centre files (.html, .txt, .md) into articles of a desk."""

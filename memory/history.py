@@ -33,10 +33,16 @@ class Session:
     last_at: datetime
 
 
-def sessions(store: Store, customer_id: str, most: int = 10, before: str | None = None) -> list[Session]:
-    """Return a customer's sessions, newest first; with `before`, without that session and those begun after it."""
+def sessions(
+    store: Store, customer_id: str, most: int = 10, before: str | None = None, prefix: str = ""
+) -> list[Session]:
+    """Return a customer's sessions, newest first; with `before`, without that session and those begun after it.
+
+    With `prefix`, only those whose ids begin with it.
+    """
     with store.read() as connection:
         query = select(SESSIONS).where(SESSIONS.c.customer_id == customer_id)
+        query = query.where(SESSIONS.c.id.startswith(prefix, autoescape=True)) if prefix else query
         if before is not None:
             begun = connection.scalar(select(SESSIONS.c.started_at).where(SESSIONS.c.id == before))
             query = query.where(SESSIONS.c.id != before)

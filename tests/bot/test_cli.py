@@ -16,7 +16,17 @@ from tests.bot.conftest import Run, refusal
 from tests.conftest import Clock
 
 COMMANDS = [
-    *([], ["serve"], ["chat"], ["desk"], ["desk", "check"], ["desk", "new"], ["train"], ["train", "intent"]),
+    *(
+        [],
+        ["serve"],
+        ["chat"],
+        ["desk"],
+        ["desk", "check"],
+        ["desk", "import-rasa"],
+        ["desk", "new"],
+        ["train"],
+        ["train", "intent"],
+    ),
     *(["models"], ["models", "list"], ["models", "promote"], ["models", "rollback"], ["models", "delete"]),
     *(["evaluate"], ["ingest"], ["memory"], ["memory", "show"], ["memory", "export"], ["memory", "forget"], ["doctor"]),
     *(["memory", "prove"], ["memory", "promises"], ["memory", "settle"], ["memory", "health"]),

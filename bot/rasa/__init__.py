@@ -1,0 +1,1 @@
+"""Rasa projects turned into desks."""

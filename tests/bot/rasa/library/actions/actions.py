@@ -1,0 +1,1 @@
+"""Look-ups of the library's Rasa assistant."""
