@@ -19,6 +19,7 @@ COMMANDS = [
     *([], ["serve"], ["chat"], ["desk"], ["desk", "check"], ["desk", "new"], ["train"], ["train", "intent"]),
     *(["models"], ["models", "list"], ["models", "promote"], ["models", "rollback"], ["models", "delete"]),
     *(["evaluate"], ["ingest"], ["memory"], ["memory", "show"], ["memory", "export"], ["memory", "forget"], ["doctor"]),
+    *(["log"], ["log", "convert"], ["log", "check"]),
     *(["memory", "prove"], ["memory", "promises"], ["memory", "settle"], ["memory", "health"]),
 ]
 
