@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,13 @@ def test_each_row_of_a_csv_of_two_columns_is_a_conversation(read: Read) -> None:
 def test_a_csv_with_other_columns_asks_for_a_mapping(read: Read) -> None:
     with pytest.raises(RapportError, match=r"its columns are not customer,agent.*mapping"):
         read(b"question,reply\nOpen?,Yes\n", "pairs.csv")
+
+
+def test_the_mappings_of_the_documentation_are_right(mapping: Any) -> None:
+    page = (Path(__file__).parents[4] / "docs" / "logs.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+
+    assert len(examples) == 3
+    for example in examples:
+        mapping(example)
+    assert all(f"`{key}`" in page for key in Mapping.model_fields)
