@@ -75,22 +75,24 @@ def _recognises(value: Any) -> bool:
     if "payload" in value or {"conversation_id", "message_type"} <= value.keys():
         return True
     messages = value.get("messages")
-    return isinstance(messages, list) and ("meta" in value or any("message_type" in one for one in messages[:1]))
+    return isinstance(messages, list) and ("meta" in value or any(map(_is_message, messages[:1])))
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and "message_type" in value
 
 
 def _read(value: Any) -> Iterator[Draft]:
     value = value["data"] if isinstance(value, dict) and isinstance(value.get("data"), dict) else value
-    if isinstance(value, dict) and any("message_type" in one for one in value.get("payload", ())):
-        page = parse(_Page, value)
+    found = inside(value, "payload")
+    if found and all(map(_is_message, found)):
+        page = parse(_Page, value if "payload" in value else {"payload": found})
         yield from _parts(page.payload, page.meta.contact)
         return
-    for one in inside(value, "payload"):
-        if isinstance(one, dict) and "message_type" in one:
-            yield from _parts([parse(_Message, one)], None)
-        else:
-            conversation = parse(_Conversation, one)
-            messages = [each.model_copy(update={"conversation_id": conversation.id}) for each in conversation.messages]
-            yield from _parts(messages, conversation.meta.sender or conversation.meta.contact)
+    for one in found:
+        conversation = parse(_Conversation, one)
+        messages = [each.model_copy(update={"conversation_id": conversation.id}) for each in conversation.messages]
+        yield from _parts(messages, conversation.meta.sender or conversation.meta.contact)
 
 
 def _parts(messages: list[_Message], contact: _Person | None) -> Iterator[Draft]:

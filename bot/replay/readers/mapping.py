@@ -136,7 +136,7 @@ def _text(value: Any) -> str:
 
 
 def _is_openai(value: Any) -> bool:
-    first = value["messages"][0] if isinstance(value, dict) and value.get("messages") else None
+    first = at(value, "messages.0")
     return isinstance(first, dict) and {"role", "content"} <= first.keys()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 from collections.abc import Iterable
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 
 from bot.desk import BUNDLED
 from bot.problems import Problem, RapportError
-from bot.replay.readers import Mask, read_log
+from bot.replay.readers import FORMS, Mask, read_log
 from bot.replay.readers import records as records_module
+from bot.replay.readers.draft import FormError
 from finetune.logs import Conversation, LogMessage, write_log
 from finetune.logs import read_log as read_rapport_log
 from tests.bot.replay.readers.conftest import KEY, Read, said
@@ -45,6 +47,7 @@ CONVERSATIONS = st.lists(
 )
 
 
+MASKED = Mask(KEY)
 GOOD = json.dumps({"messages": PAIR}).encode() + b"\n"
 
 
@@ -218,3 +221,24 @@ def test_nothing_is_written_where_reading_stops(tmp_path: Path) -> None:
         write_log(tmp_path / "log.jsonl", broken())
 
     assert list(tmp_path.iterdir()) == []
+
+
+KEYS = st.sampled_from(
+    "messages payload data meta message_type conversation_id sender content created_at id tickets comments requester "
+    "requester_id source conversation_parts conversations author type role Events DialogueID Agent Action traj turns "
+    "messages_display customer_id sessions facts public attachments via".split()
+)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+ANYTHING = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=12
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(value=ANYTHING)
+def test_a_record_of_any_shape_is_read_or_refused_in_words(value: Any) -> None:
+    for form in FORMS.values():
+        form.recognises(value)
+        with contextlib.suppress(FormError):
+            for draft in form.read(value):
+                MASKED.apply(draft).finished(1)
