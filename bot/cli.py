@@ -17,6 +17,7 @@ from bot.answer_cli import train_answer_command
 from bot.desk import DESKS
 from bot.desk_reader import check_desk, read_desk
 from bot.keys_cli import keys_cli
+from bot.log_cli import log_cli
 from bot.memory_cli import memory_cli
 from bot.models import load
 from bot.problems import RapportError
@@ -38,6 +39,7 @@ cli.add_typer(train_cli, name="train")
 cli.add_typer(models_cli, name="models")
 cli.add_typer(memory_cli, name="memory")
 cli.add_typer(keys_cli, name="keys")
+cli.add_typer(log_cli, name="log")
 cli.command()(evaluate)
 cli.command()(suggest)
 train_cli.command("answer")(train_answer_command)

@@ -6,7 +6,8 @@ A log is JSON Lines, one conversation a line:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import os
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -111,6 +112,24 @@ def _said(conversation: Conversation, names: Collection[str]) -> Iterator[tuple[
             opens = opens and len(bare.split()) < 3
 
 
+def write_log(path: Path, conversations: Iterable[Conversation]) -> None:
+    """Write a log as its conversations come, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; the file is as it was, as it is after whatever `conversations` raises.
+    """
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        with draft.open("w", encoding="utf-8", newline="\n") as file:
+            for conversation in conversations:
+                file.write(f"{conversation.model_dump_json(exclude_none=True)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the numbered lines of a file that are not blank, without a byte order mark."""
     with path.open("rb") as file:
@@ -127,7 +146,7 @@ def _check(path: Path) -> None:
         try:
             conversation = Conversation.model_validate_json(line)
         except ValidationError as error:
-            mistakes.append(f"line {number}: {_explain(error)}")
+            mistakes.append(f"line {number}: {explain(error)}")
             continue
         if (first := first_line.setdefault(conversation.conversation_id, number)) != number:
             what = f"the conversation_id {conversation.conversation_id!r} stands in line {first} already"
@@ -140,8 +159,8 @@ def _check(path: Path) -> None:
         raise LogError(f"{path} holds no conversation. Write one a line, as JSON.")
 
 
-def _explain(error: ValidationError) -> str:
-    """Return the first thing that is wrong with a line, and what to do."""
+def explain(error: ValidationError) -> str:
+    """Return the first thing that is wrong with a line, and what to do, without the values in it."""
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "json_invalid":
         reason = first["msg"].removeprefix("Invalid JSON: ")

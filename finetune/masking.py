@@ -42,14 +42,16 @@ def mask_secrets(text: str) -> str:
     return _SAID_SECRET.sub(_mask_secret, text)
 
 
-def mask(text: str, keep: Collection[str] = ()) -> str:
+def mask(text: str, keep: Collection[str] = (), region: str = "") -> str:
     """Return a text with e-mail addresses, card numbers and phone numbers replaced by what they are.
 
-    So is what `mask_secrets` masks. What stands in `keep`, as it is written in the text, stays.
+    So is what `mask_secrets` masks. What stands in `keep`, as it is written in the text, stays. With a region
+    (ISO 3166, `US`), phone numbers as they are written there are found too: (202) 555-0143.
     """
     text = EMAIL.sub(lambda match: match[0] if match[0] in keep else "[e-mail]", text)
     text = mask_secrets(text)
-    return PHONE.sub(lambda match: match[0] if match[0] in keep else "[phone number]", text)
+    text = PHONE.sub(lambda match: match[0] if match[0] in keep else "[phone number]", text)
+    return _mask_phones_of(region, text, keep) if region else text
 
 
 def tidy(text: str) -> str:
@@ -70,6 +72,15 @@ def is_iban(number: str) -> bool:
     if not re.fullmatch(r"[A-Za-z]{2}\d{2}[A-Za-z0-9]{11,30}", bare):
         return False
     return int("".join(str(int(char, 36)) for char in bare[4:] + bare[:4])) % 97 == 1
+
+
+def _mask_phones_of(region: str, text: str, keep: Collection[str]) -> str:
+    from phonenumbers import PhoneNumberMatcher
+
+    for match in reversed(list(PhoneNumberMatcher(text, region))):
+        if match.raw_string not in keep:
+            text = f"{text[: match.start]}[phone number]{text[match.end :]}"
+    return text
 
 
 def _mask_iban(match: re.Match[str]) -> str:

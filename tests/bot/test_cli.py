@@ -29,6 +29,7 @@ COMMANDS = [
     ),
     *(["models"], ["models", "list"], ["models", "promote"], ["models", "rollback"], ["models", "delete"]),
     *(["evaluate"], ["ingest"], ["memory"], ["memory", "show"], ["memory", "export"], ["memory", "forget"], ["doctor"]),
+    *(["log"], ["log", "convert"], ["log", "check"]),
     *(["memory", "prove"], ["memory", "promises"], ["memory", "settle"], ["memory", "health"]),
     ["keys"],
 ]

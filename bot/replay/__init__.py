@@ -1,0 +1,1 @@
+"""Replay: what a change will do, known before customers do."""

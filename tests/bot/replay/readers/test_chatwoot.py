@@ -1,0 +1,92 @@
+"""Chatwoot's conversations, pages of messages and single messages are the same conversations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.replay.readers import Mask
+from tests.bot.replay.readers.conftest import KEY, Read, said
+
+CONTACT = {"id": 31, "name": "Ida Holm", "type": "contact"}
+AGENT = {"id": 4, "name": "Ravi Nair", "type": "user"}
+BOT = {"id": 1, "name": "Helper", "type": "agent_bot"}
+
+
+def message(at: int, kind: int, content: str | None, sender: Any = None, **more: Any) -> dict[str, Any]:
+    return {
+        "id": at,
+        "conversation_id": 12,
+        "content": content,
+        "message_type": kind,
+        "created_at": 1_790_000_000 + at,
+        "private": False,
+        "sender": sender,
+        **more,
+    }
+
+
+MESSAGES = [
+    message(0, 0, "Does the kettle come with a lid?", CONTACT),
+    message(9, 3, "We usually answer within an hour"),
+    message(10, 1, "Let me look that up.", BOT),
+    message(20, 2, "Conversation was marked open"),
+    message(30, 1, "lid yes, says the sheet", AGENT, private=True),
+    message(40, 1, "It does, Ida.", AGENT),
+    message(50, 0, None, CONTACT, attachments=[{"data_url": "https://files.example/a/my%20lid.jpg?x=1"}]),
+    message(60, 0, "  ", CONTACT),
+    message(70, 1, "Anything else?", AGENT, content_attributes={"automation_rule_id": 3}),
+]
+HEARD = [
+    ("customer", "Does the kettle come with a lid?"),
+    ("bot", "Let me look that up."),
+    ("agent", "It does, Ida."),
+    ("customer", "[attachment: my lid.jpg]"),
+    ("bot", "Anything else?"),
+]
+
+
+def test_a_conversation_is_read_without_notes_events_and_templates(read: Read) -> None:
+    (one,) = read([{"id": 12, "meta": {"sender": CONTACT}, "messages": list(reversed(MESSAGES))}])
+
+    assert said(one) == HEARD
+    assert (one.conversation_id, one.customer_id) == ("12", "31")
+    assert one.started_at.isoformat() == "2026-09-21T14:13:20+00:00"
+
+
+def test_pages_of_messages_are_put_together(read: Read) -> None:
+    newer, older = MESSAGES[4:], MESSAGES[:4]
+
+    (one,) = read([{"meta": {"contact": CONTACT}, "payload": newer}, {"meta": {"contact": CONTACT}, "payload": older}])
+
+    assert said(one) == HEARD
+
+
+def test_messages_one_a_line_are_put_together(read: Read) -> None:
+    other = {**message(5, 0, "Where are you?", {"id": 32, "type": "contact"}), "conversation_id": 13}
+
+    first, second = read([*MESSAGES, other])
+
+    assert said(first) == HEARD
+    assert first.customer_id == "31"
+    assert said(second) == [("customer", "Where are you?")]
+
+
+def test_a_page_of_conversations_is_read(read: Read) -> None:
+    conversations = [{"id": number, "messages": [message(0, 0, "Hello?", CONTACT)]} for number in (1, 2)]
+
+    assert [one.conversation_id for one in read([{"data": {"payload": conversations}}])] == ["1", "2"]
+
+
+def test_messages_that_return_after_another_conversation_are_reported(read: Read) -> None:
+    problems: list[Any] = []
+    other = {**message(5, 0, "Where are you?", CONTACT), "conversation_id": 13}
+
+    assert len(read([MESSAGES[0], other, MESSAGES[5]], problems=problems)) == 2
+    assert [problem.place for problem in problems] == ["line 3"]
+    assert "put the messages of one together" in problems[0].remedy
+
+
+def test_marked_names_are_masked(read: Read) -> None:
+    (one,) = read(MESSAGES, mask=Mask(KEY))
+
+    assert said(one)[2] == ("agent", "It does, [name].")

@@ -1,0 +1,70 @@
+"""What is personal is masked; the same customer stays the same under the same key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.replay.readers import Mask
+from bot.replay.readers.draft import Draft, Said
+from tests.bot.replay.readers.conftest import KEY
+
+MASK = Mask(KEY)
+
+
+def masked(*texts: str, names: Any = (), mask: Mask = MASK, **ids: str) -> Draft:
+    said = tuple(Said("customer", text, None) for text in texts)
+    draft = Draft(ids.get("own", "c-1"), ids.get("customer", "ida"), said, names=frozenset(names))
+    return mask.apply(draft)
+
+
+def texts(draft: Draft) -> list[str]:
+    return [one.text for one in draft.messages]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("I am ida holm, ring 07700 900461", "I am [name], ring [phone number]"),
+        ("Ida's order R-10234", "[name]'s order R-10234"),
+        ("ida@mail.example paid by 4111 1111 1111 1111", "[e-mail] paid by [card number]"),
+        ("to GB29 NWBK 6016 1331 9268 19", "to [account number]"),
+        ("Idaho is far", "Idaho is far"),
+    ],
+)
+def test_personal_data_and_marked_names_are_masked(text: str, shown: str) -> None:
+    once = masked(text, names=["Ida Holm"])
+
+    assert texts(once) == [shown]
+    assert texts(MASK.apply(once)) == [shown]
+
+
+def test_a_name_that_is_a_word_in_the_conversation_stays() -> None:
+    assert texts(masked("Will it come?", "it will", "Will Hart", names=["Will Hart"])) == [
+        "Will it come?",
+        "it will",
+        "[name]",
+    ]
+
+
+def test_numbers_as_a_country_writes_them_are_masked_where_it_is_named() -> None:
+    text = "call (202) 555-0143 about R-10234"
+
+    assert texts(masked(text)) == [text]
+    assert texts(masked(text, mask=Mask(KEY, "US"))) == ["call [phone number] about R-10234"]
+
+
+def test_customers_are_told_apart_by_ids_that_say_nothing() -> None:
+    ida, again, ravi = masked("a"), masked("b"), masked("a", customer="ravi@mail.example")
+
+    assert ida.customer_id == again.customer_id != ravi.customer_id
+    assert ida.customer_id.startswith("masked-")
+    assert masked("a", mask=Mask("another key")).customer_id != ida.customer_id
+    assert masked("a", customer=ida.customer_id).customer_id == ida.customer_id
+
+
+def test_the_id_of_a_conversation_gives_no_customer_away() -> None:
+    assert masked("a", own="c-1").conversation_id == "c-1"
+    for own, customer in (("ida@mail.example", "x"), ("ida", "ida")):
+        assert masked("a", own=own, customer=customer).conversation_id.startswith("masked-")
