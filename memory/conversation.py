@@ -16,10 +16,10 @@ from memory.boundaries import Boundaries
 from memory.buffer import load_buffer
 from memory.commitments import Commitment, commitments, keep_commitments, open_commitments
 from memory.facts import Fact, FactSpec, same_value
-from memory.history import Session, facts_of, session_digest, sessions
+from memory.history import Session, facts_of, session_digest, sessions, to_fact
 from memory.particulars import find_promises
 from memory.recall import Recall, Recalled, store_vectors
-from memory.store import Store, Turn, from_text, to_text
+from memory.store import Store, Turn, to_text
 from memory.summary import Digest, SummaryWriter, load_summaries, store_digest, turns_between, write_prose
 from memory.tables import CUSTOMERS, FACTS, SESSIONS, TURNS
 from retrieval.encoder import Encoder
@@ -258,7 +258,7 @@ class ConversationMemory:
     def _facts(self, connection: Connection, session_id: str, customer_id: str, now: datetime) -> dict[str, Fact]:
         facts: dict[str, Fact] = {}
         for row in connection.execute(_FACTS, {"customer_id": customer_id}):
-            fact = Fact(row.name, row.value, from_text(row.said_at), row.session_id, row.turn_id, row.id)
+            fact = to_fact(row)
             if self._usable(fact, session_id, now):
                 facts[fact.name] = fact
         return facts

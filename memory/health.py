@@ -10,9 +10,11 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
+from memory.buffer import COLUMNS, to_turn
+from memory.checksums import verify
 from memory.facts import same_value
 from memory.store import Store
-from memory.tables import FACTS, TURNS
+from memory.tables import FACTS
 
 _MONTH = len("2026-11")
 
@@ -48,16 +50,17 @@ def health(store: Store, customer_id: str | None = None) -> Health:
     """Return the health of one customer's memory, or of all; it reads every turn's decision record once.
 
     Raises:
-        StoreError: the database cannot be read.
+        StoreError: the database cannot be read, or what a row says is damaged.
     """
     turns: Counter[str] = Counter()
     used: set[tuple[str, str]] = set()
     told: dict[tuple[str, str], list[Any]] = defaultdict(list)
     with store.read() as connection:
-        for row in connection.execute(_of(select(TURNS.c.customer_id, TURNS.c.at, TURNS.c.decision), customer_id)):
+        for row in connection.execute(_of(select(*COLUMNS), customer_id)):
             turns[row.at[:_MONTH]] += 1
-            used.update((row.customer_id, source["id"]) for source in _facts_cited(row.decision))
+            used.update((row.customer_id, source["id"]) for source in _facts_cited(to_turn(row).decision))
         for row in connection.execute(_of(select(FACTS).order_by(FACTS.c.id), customer_id)):
+            verify("facts", row)
             told[row.customer_id, row.name].append(row)
     added = Counter(row.said_at[:_MONTH] for rows in told.values() for row in rows)
     current = {key: [row for row in rows if row.superseded_at is None] for key, rows in told.items()}

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from memory.buffer import COLUMNS, to_turn
+from memory.checksums import verify
 from memory.facts import Fact
 from memory.places import PLACES, Scope
 from memory.store import Store, StoreError, Turn, from_text, to_text
@@ -79,10 +80,17 @@ def facts_of(store: Store, customer_id: str, *, history: bool = False) -> list[F
     if not history:
         query = query.where(FACTS.c.superseded_at.is_(None))
     with store.read() as connection:
-        return [
-            Fact(row.name, row.value, from_text(row.said_at), row.session_id, row.turn_id, row.id)
-            for row in connection.execute(query)
-        ]
+        return [to_fact(row) for row in connection.execute(query)]
+
+
+def to_fact(row: Any) -> Fact:
+    """Return a row of facts, with its turn's session, as a fact.
+
+    Raises:
+        AlteredError: it does not say what was written.
+    """
+    verify("facts", row)
+    return Fact(row.name, row.value, from_text(row.said_at), row.session_id, row.turn_id, row.id)
 
 
 def rate(store: Store, customer_id: str, turn_id: int, rating: int, now: datetime) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, inspect, select, text
+from sqlalchemy import Connection, and_, delete, insert, inspect, select, text, update
 
 from memory import tables
+from memory.checksums import COVERED, checksum
 from memory.due import due_date
 
 
@@ -39,7 +40,22 @@ def m003_epochs(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE customers ADD COLUMN epoch BIGINT NOT NULL DEFAULT 1"))
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [m001_first_tables, m002_commitments, m003_epochs]
+def m004_checksums(connection: Connection) -> None:
+    """Note of every row what it says now, so that an alteration is noticed from now on."""
+    for name, covered in COVERED.items():
+        table = tables.METADATA.tables[name]
+        there = {column["name"] for column in inspect(connection).get_columns(name)}
+        if "checksum" not in there:
+            connection.execute(text(f"ALTER TABLE {name} ADD COLUMN checksum VARCHAR(16)"))
+        keys = list(table.primary_key)
+        said = [table.c[column] for column in covered if column in there and table.c[column] not in keys]
+        for rows in connection.execute(select(*keys, *said)).partitions(1000):
+            for row in rows:
+                this = and_(*(key == row._mapping[key.name] for key in keys))
+                connection.execute(update(table).where(this).values(checksum=checksum(name, row._asdict())))
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [m001_first_tables, m002_commitments, m003_epochs, m004_checksums]
 
 
 def migrate(connection: Connection) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, delete, select
 
 from memory.buffer import COLUMNS, to_turn
+from memory.checksums import verify
 from memory.store import Turn, from_text
 from memory.tables import TURNS, VECTORS
 from retrieval.dialogue import DialogueIndex, Hit, Said
@@ -29,15 +30,7 @@ _OWN_TURNS = 1  # what an index takes by itself, in turns
 _ROUNDING = 1e-3  # how far the length of a sound unit vector may be from 1
 
 _NEW = (
-    select(
-        TURNS.c.id,
-        TURNS.c.session_id,
-        TURNS.c.at,
-        TURNS.c.text,
-        TURNS.c.reply,
-        VECTORS.c.vector,
-        VECTORS.c.encoder,
-    )
+    select(*COLUMNS, VECTORS.c.vector, VECTORS.c.encoder)
     .join(VECTORS, VECTORS.c.turn_id == TURNS.c.id, isouter=True)
     .where(TURNS.c.customer_id == bindparam("customer_id"), TURNS.c.id > bindparam("after"))
     .order_by(TURNS.c.id)
@@ -152,6 +145,7 @@ class Recall:
 
 
 def _said(row: Any) -> Said:
+    verify("turns", row)
     return Said(row.id, row.session_id, from_text(row.at).date(), f"{row.text}\n{row.reply}")
 
 

@@ -6,21 +6,29 @@
                                  |-1 feedback
               sessions 1-1 summaries per writer (the desk's digest, or the chat model's)
 
-Times are ISO 8601 text in UTC, so that they sort as text in every database.
+Times are ISO 8601 text in UTC, so that they sort as text in every database. A `checksum` is made of what a row says
+when it is written (`memory.checksums`).
 """
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
 from sqlalchemy import UniqueConstraint as Unique
+
+from memory.checksums import checksum
 
 METADATA = MetaData()
 
 
 def _parent(column: str) -> ForeignKey:
     return ForeignKey(column, ondelete="CASCADE")
+
+
+def _checksum(table: str) -> Column[Any]:
+    return Column("checksum", String(16), default=lambda context: checksum(table, context.get_current_parameters()))
 
 
 CUSTOMERS = Table(
@@ -53,6 +61,7 @@ TURNS = Table(
     Column("reply", Text, nullable=False),
     Column("tokens", Integer, nullable=False),  # of text and reply together
     Column("decision", JSON, nullable=False),
+    _checksum("turns"),
     Unique("session_id", "number"),
     Index("turns_of_customer", "customer_id", "id"),
     sqlite_autoincrement=True,
@@ -74,6 +83,7 @@ FACTS = Table(
     Column("value", Text, nullable=False),
     Column("said_at", String(32), nullable=False),
     Column("superseded_at", String(32)),
+    _checksum("facts"),
     Index("facts_of_customer", "customer_id", "name"),
     Index("facts_of_turn", "turn_id"),
     sqlite_autoincrement=True,
@@ -89,6 +99,7 @@ COMMITMENTS = Table(
     Column("due", String(10)),  # a date, none where no time was named
     Column("state", String(16), nullable=False),  # open | kept | cancelled
     Column("settled_at", String(32)),
+    _checksum("commitments"),
     Index("commitments_of_customer", "customer_id", "state"),
     Index("commitments_of_turn", "turn_id"),
     Index("commitments_due", "state", "due"),
@@ -103,6 +114,7 @@ SUMMARIES = Table(
     Column("content", JSON, nullable=False),
     Column("turn_ids", JSON, nullable=False),  # [first, last] id of the turns it covers
     Column("covers", Integer, nullable=False),  # the last turn number it covers
+    _checksum("summaries"),
 )
 FEEDBACK = Table(
     "feedback",
