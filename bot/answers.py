@@ -71,7 +71,7 @@ class Answers:
             return self._question(action, context)
         if isinstance(action, Forget):
             return self._forget(action, context)
-        return self._say(action, context)
+        return self._say(action, context, text)
 
     def say(self, name: str, context: Context, values: Mapping[str, str] | None = None) -> tuple[str, str]:
         """Return one of the bot's own sentences and the id of its wording."""
@@ -193,8 +193,9 @@ class Answers:
         pending = {"kind": "forget", "intent": action.intent}
         return Rendered(text, "confirm", action.intent, suggestions=buttons, pending=pending, wording=wording)
 
-    def _say(self, action: Say, context: Context) -> Rendered:
-        values = {"fact": ", ".join(f"{self._desk.facts[name].label}: {value}" for name, value in action.facts.items())}
+    def _say(self, action: Say, context: Context, message: str) -> Rendered:
+        noted = [self._recaps.noted(name, value, context, message) for name, value in action.facts.items()]
+        values = {"fact": ", ".join(noted)}
         if action.hand_off:
             values["handoff"] = self._handoff(context)
         text, wording = self.say(action.reply, context, values)

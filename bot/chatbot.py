@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from langchain_core.language_models import BaseChatModel
@@ -83,7 +84,8 @@ class Chatbot(Runnable[ChatInput, Reply]):
         self.desk = desk
         self.models = models
         self.settings = settings
-        self.clock = clock
+        zone = ZoneInfo(desk.settings.timezone)
+        self.clock: Callable[[], datetime] = lambda: clock().astimezone(zone)  # "from Monday" is a day of the desk's
         self.memory = ConversationMemory(
             store,
             models.encoder,
@@ -297,7 +299,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             "intent": rendered.intent,
             "intents": [[intent, round(confidence, 4)] for intent, confidence in understood.intents[:3]],
             "in_scope": understood.in_scope,
-            "facts": dict(understood.facts),
+            "facts": dict(understood.told),
             "sources": [asdict(source) for source in self._sources(turn, written)],
             "suggestions": list(rendered.suggestions),
             "pending": dict(rendered.pending),
@@ -313,7 +315,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             draft = Turn(0, context.session_id, context.number + 1, context.now, turn.text, text, decision)
             decision["handoff_summary"] = self.recaps.handoff_summary(context, draft)
         turn_id = self.memory.save(
-            context, turn.text, text, decision, facts=understood.facts, query=turn.query, handed_over=handed_over
+            context, turn.text, text, decision, facts=understood.told, query=turn.query, handed_over=handed_over
         )
         if turn.vector is not None:
             turn.models.heard.keep(turn_id, turn.vector)

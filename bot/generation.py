@@ -16,6 +16,7 @@ from bot.desk import Desk, fill
 from bot.problems import RapportError
 from bot.settings import Settings
 from memory import Context, Turn
+from memory.validity import Validity
 
 _REPLY = "<memory>\n{memory}\n</memory>\n<sources>\n{approved}\n</sources>\n<message>\n{text}\n</message>"
 _SUMMARY = "<summary>\n{summary}\n</summary>\n<conversation>\n{conversation}\n</conversation>"
@@ -121,7 +122,10 @@ class Generation:
 
 def _remembered(context: Context) -> str:
     """Return facts, summary, promises and recalled turns as lines with their dates."""
-    lines = [f"{fact.name}: {fact.value} (said on {fact.said_at:%d %B %Y})" for fact in context.facts.values()]
+    lines = [
+        f"{fact.name}: {fact.value}{_days(fact.valid)} (said on {fact.said_at:%d %B %Y})"
+        for fact in [*context.facts.values(), *context.later]
+    ]
     if context.summary:
         lines.append(f"Earlier in this conversation: {context.summary}")
     for promise in context.promises:
@@ -133,6 +137,11 @@ def _remembered(context: Context) -> str:
         if hit.before is not None:
             lines.append(f"Just before that the customer wrote: {hit.before.text}")
     return "\n".join(lines) or "nothing"
+
+
+def _days(valid: Validity) -> str:
+    words = f", from {valid.first:%d %B %Y}" if valid.first else ""
+    return f"{words}, until {valid.last:%d %B %Y}" if valid.last else words
 
 
 def _quote(text: str) -> str:

@@ -98,7 +98,7 @@ def _settle_pending(desk: Desk, understood: Understood, context: Context) -> Act
 def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, context: Context) -> Action | None:
     if not understood.in_scope or understood.confidence < thresholds.answer:
         return None
-    if desk.answers[understood.intent].means == "information" and understood.facts:
+    if desk.answers[understood.intent].means == "information" and understood.told:
         return None
     return act(desk, understood.intent, context, understood.facts)
 
@@ -106,12 +106,12 @@ def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, conte
 def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action | None:
     """Return what facts alone lead to: the last question with the corrected fact, or a note that they are kept."""
     informs = any(desk.answers[intent].means == "information" for intent, _ in understood.intents[:3])
-    if not understood.facts or not informs:
+    if not understood.told or not informs:
         return None
     last = str(context.last.decision.get("intent")) if context.last else ""
     if last in desk.answers and set(desk.answers[last].needs) & set(understood.facts):
         return act(desk, last, context, understood.facts)
-    return Say("fact_noted", facts=understood.facts)
+    return Say("fact_noted", facts=understood.told)
 
 
 def _close(desk: Desk, understood: Understood) -> Action | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from bot.desk import Desk, fill
@@ -14,6 +14,8 @@ from memory.commitments import Commitment
 from memory.history import Session
 from memory.store import to_text
 from memory.summary import Digest
+from memory.told import validity
+from memory.validity import Validity
 
 _MOST_SESSIONS = 8
 _MOST_PROMISES = 12
@@ -54,8 +56,18 @@ class Recaps:
 
     def day(self, moment: datetime) -> str:
         """Return a date as people say it: `3 May 2026`."""
-        local = moment.astimezone(ZoneInfo(self._desk.settings.timezone))
-        return f"{local.day} {local:%B %Y}"
+        return _day(moment.astimezone(ZoneInfo(self._desk.settings.timezone)))
+
+    def worded(self, value: str, valid: Validity) -> str:
+        """Return a value with the days from which and until which it holds, where it has any."""
+        if valid.first is not None:
+            value = self._line("value_from", value=value, date=_day(valid.first))
+        return self._line("value_until", value=value, date=_day(valid.last)) if valid.last is not None else value
+
+    def noted(self, name: str, value: str, context: Context, message: str) -> str:
+        """Return a fact of the present message with its label and its days."""
+        spec = self._desk.facts[name]
+        return f"{spec.label}: {self.worded(value, validity(spec, value, message, context.now, context.just_told))}"
 
     def last_session(self, context: Context) -> Recap:
         """Return what the last earlier conversation was about."""
@@ -74,7 +86,8 @@ class Recaps:
         """Return what a colleague who takes over should know, the present turn included."""
         digest = context.digest.fold_all([one for one in context.buffer if one.number > context.digest.covers])
         digest = digest.fold(turn)
-        facts = [f"{self._desk.facts[name].label} {fact.value}" for name, fact in context.facts.items()]
+        known = [*context.facts.values(), *context.later]
+        facts = [f"{self._desk.facts[fact.name].label} {self.worded(fact.value, fact.valid)}" for fact in known]
         unsettled = [topic for topic, state in digest.topics if state != "answered"]
         promises = [one.text for one in context.promises]
         promises += [promise] if (promise := turn.decision["promise"]) else []
@@ -89,10 +102,10 @@ class Recaps:
 
     def _everything(self, context: Context) -> Recap:
         lines, sources = [], []
-        for name, fact in context.facts.items():
-            label, date = self._desk.facts[name].label, self.day(fact.said_at)
-            lines.append(self._line("fact_line", label=label, value=fact.value, date=date))
-            sources.append(Source("fact", name, f"{label}: {fact.value}", to_text(fact.said_at)))
+        for fact in [*context.facts.values(), *context.later]:
+            label, value = self._desk.facts[fact.name].label, self.worded(fact.value, fact.valid)
+            lines.append(self._line("fact_line", label=label, value=value, date=self.day(fact.said_at)))
+            sources.append(Source("fact", fact.name, f"{label}: {value}", to_text(fact.said_at)))
         for session, digest in self._digests(context):
             if digest.topics:
                 date = self.day(session.started_at)
@@ -121,7 +134,7 @@ class Recaps:
         state = one.state(now.astimezone(ZoneInfo(self._desk.settings.timezone)).date())
         values = {"date": self.day(one.made_at), "promise": one.text}
         if one.due is not None and state in ("open", "overdue"):
-            return self._line(f"promised_{state}", due=f"{one.due.day} {one.due:%B %Y}", **values)
+            return self._line(f"promised_{state}", due=_day(one.due), **values)
         return self._line("promised_line" if state == "open" else f"promised_{state}", **values)
 
     def _detail(self, context: Context, text: str) -> Recap:
@@ -131,14 +144,18 @@ class Recaps:
         newest = max(context.facts.values(), key=lambda fact: fact.said_at, default=None)
         name = max(named)[1] if named else newest.name if newest else next(iter(self._desk.facts), "")
         label = self._desk.facts[name].label if name else ""
-        fact = context.facts.get(name)
+        fact, later = context.facts.get(name), [one for one in context.later if one.name == name]
         if _EARLIER.search(lower):
             fact = next(iter(self._memory.values(context, name)[1:]), None)
-            label = self._line("earlier_label", label=label)
+            label, later = self._line("earlier_label", label=label), []
+        fact = fact or next(iter(later), None)
         if fact is None:
             return Recap("nothing", {"label": label})
-        source = Source("fact", name, f"{label}: {fact.value}", to_text(fact.said_at))
-        return Recap("found", {"label": label, "value": fact.value, "date": self.day(fact.said_at)}, (source,))
+        value = self.worded(fact.value, fact.valid)
+        if coming := "; ".join(self.worded(one.value, one.valid) for one in later if one != fact):
+            value = self._line("value_then", value=value, then=coming)
+        source = Source("fact", name, f"{label}: {value}", to_text(fact.said_at))
+        return Recap("found", {"label": label, "value": value, "date": self.day(fact.said_at)}, (source,))
 
     def _topic(self, context: Context) -> Recap:
         """Return the best recalled turn that was about what is asked; nothing where there is too little evidence."""
@@ -160,6 +177,10 @@ class Recaps:
 
 
 _NOTHING = Recap("nothing")
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {day:%B %Y}"
 
 
 def _shorten(text: str) -> str:

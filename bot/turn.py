@@ -26,11 +26,20 @@ class Source:
 
 @dataclass(frozen=True)
 class Understood:
-    """What a message says: `intents` with calibrated confidence, most likely first; `facts` name to value."""
+    """What a message says: `intents` with calibrated confidence, most likely first; `facts` name to value.
+
+    Facts that hold only from a later day on are not among them but in `later`: they are kept, and no reply uses them.
+    """
 
     intents: tuple[tuple[str, float], ...]
     in_scope: bool
     facts: Mapping[str, str] = field(default_factory=dict)
+    later: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def told(self) -> Mapping[str, str]:
+        """All facts of the message."""
+        return {**self.facts, **self.later}
 
     @property
     def intent(self) -> str:

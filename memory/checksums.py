@@ -10,7 +10,7 @@ from typing import Any
 # What is written once, and changed by nothing but an erasure.
 COVERED = {
     "turns": ("customer_id", "session_id", "number", "at", "text", "reply", "decision"),
-    "facts": ("customer_id", "turn_id", "name", "value", "said_at"),
+    "facts": ("customer_id", "turn_id", "name", "value", "said_at", "valid_from", "valid_until"),
     "commitments": ("customer_id", "turn_id", "text", "made_at", "due"),
     "summaries": ("customer_id", "content", "turn_ids", "covers"),
 }

@@ -64,12 +64,14 @@ def health(store: Store, customer_id: str | None = None) -> Health:
             told[row.customer_id, row.name].append(row)
     added = Counter(row.said_at[:_MONTH] for rows in told.values() for row in rows)
     current = {key: [row for row in rows if row.superseded_at is None] for key, rows in told.items()}
+    # A value for some days stands beside another, and may be the same again.
+    undated = {key: [row for row in rows if not (row.valid_from or row.valid_until)] for key, rows in told.items()}
     return Health(
         turns=turns.total(),
         facts=sum(map(len, current.values())),
         superseded=sum(map(len, told.values())) - sum(map(len, current.values())),
-        duplicates=_findings((key, _repeated(rows)) for key, rows in told.items()),
-        contradictions=_findings((key, _contradicting(rows)) for key, rows in told.items()),
+        duplicates=_findings((key, _repeated(rows)) for key, rows in undated.items()),
+        contradictions=_findings((key, _contradicting(rows)) for key, rows in undated.items()),
         never_used=_findings((key, rows) for key, rows in current.items() if key not in used),
         growth={month: (turns[month], added[month]) for month in sorted({*turns, *added})},
     )

@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from memory.buffer import COLUMNS, to_turn
-from memory.checksums import verify
 from memory.facts import Fact
 from memory.places import PLACES, Scope
 from memory.store import Store, StoreError, Turn, from_text, to_text
 from memory.summary import Digest, load_summaries, turns_between
-from memory.tables import CUSTOMERS, FACTS, FEEDBACK, SESSIONS, TURNS
+from memory.tables import CUSTOMERS, FEEDBACK, SESSIONS, TURNS
+from memory.told import told_by
 
 
 @dataclass(frozen=True)
@@ -71,26 +71,8 @@ def session_digest(store: Store, session_id: str) -> Digest:
 
 def facts_of(store: Store, customer_id: str, *, history: bool = False) -> list[Fact]:
     """Return what a customer told us, newest first; with `history`, superseded values too."""
-    query = (
-        select(FACTS, TURNS.c.session_id)
-        .join(TURNS, TURNS.c.id == FACTS.c.turn_id)
-        .where(FACTS.c.customer_id == customer_id)
-        .order_by(FACTS.c.id.desc())
-    )
-    if not history:
-        query = query.where(FACTS.c.superseded_at.is_(None))
     with store.read() as connection:
-        return [to_fact(row) for row in connection.execute(query)]
-
-
-def to_fact(row: Any) -> Fact:
-    """Return a row of facts, with its turn's session, as a fact.
-
-    Raises:
-        AlteredError: it does not say what was written.
-    """
-    verify("facts", row)
-    return Fact(row.name, row.value, from_text(row.said_at), row.session_id, row.turn_id, row.id)
+        return told_by(connection, customer_id, history=history)[::-1]
 
 
 def rate(store: Store, customer_id: str, turn_id: int, rating: int, now: datetime) -> None:

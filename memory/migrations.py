@@ -55,7 +55,21 @@ def m004_checksums(connection: Connection) -> None:
                 connection.execute(update(table).where(this).values(checksum=checksum(name, row._asdict())))
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [m001_first_tables, m002_commitments, m003_epochs, m004_checksums]
+def m005_validity(connection: Connection) -> None:
+    """Let facts hold from a day on, or until one."""
+    there = {column["name"] for column in inspect(connection).get_columns("facts")}
+    for name in ("valid_from", "valid_until"):
+        if name not in there:
+            connection.execute(text(f"ALTER TABLE facts ADD COLUMN {name} VARCHAR(10)"))
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [
+    m001_first_tables,
+    m002_commitments,
+    m003_epochs,
+    m004_checksums,
+    m005_validity,
+]
 
 
 def migrate(connection: Connection) -> None:

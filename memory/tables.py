@@ -84,6 +84,8 @@ FACTS = Table(
     Column("said_at", String(32), nullable=False),
     Column("superseded_at", String(32)),
     _checksum("facts"),
+    Column("valid_from", String(10)),  # dates; none: from when it was said, and until it is superseded
+    Column("valid_until", String(10)),
     Index("facts_of_customer", "customer_id", "name"),
     Index("facts_of_turn", "turn_id"),
     sqlite_autoincrement=True,
