@@ -6,8 +6,7 @@ import logging
 import os
 import re
 import time
-import uuid
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
@@ -28,9 +27,11 @@ from bot.desk import Desk
 from bot.desk_reader import read_desk
 from bot.forgetting import forget
 from bot.generation import Generation, GenerationError, make_chat_model
+from bot.ids import ChatInput, arguments, checked_ids
 from bot.locks import SessionLocks
 from bot.message import clean, has_words, understand
 from bot.models import Models, load
+from bot.pointing import points_back
 from bot.policy import decide
 from bot.recaps import Recaps
 from bot.reload import Watch
@@ -45,9 +46,6 @@ from memory.receipt import Receipt
 
 _LOG = logging.getLogger(__name__)
 _PIECE = re.compile(r"\S+\s*")
-_ID = re.compile(r"[\w.:@+-]{1,128}")
-
-ChatInput = str | Mapping[str, str]
 
 
 @dataclass
@@ -151,7 +149,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
         Raises:
             StoreError: the database cannot be read.
         """
-        session_id, customer_id = _ids(session_id, customer_id)
+        session_id, customer_id = checked_ids(session_id, customer_id)
         context = self._load("", session_id, customer_id)
         past = self.recaps.last_session(context)
         name = "greeting_returning" if past.outcome == "found" or context.facts else "greeting"
@@ -185,7 +183,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             WrongCustomerError: the session belongs to another customer.
             StoreError: the database cannot be read or written.
         """
-        session_id, customer_id = _ids(session_id, customer_id)
+        session_id, customer_id = checked_ids(session_id, customer_id)
         started, models = time.perf_counter(), self.models
         text, value = read_correction(self.desk, fact, value, self.settings.max_message_chars)
         query = models.encoder.encode([text])[0]
@@ -201,11 +199,11 @@ class Chatbot(Runnable[ChatInput, Reply]):
 
     def invoke(self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any) -> Reply:
         """Do what `respond` does, as a Runnable."""
-        return self._call_with_config(lambda given: self.respond(*_arguments(given, config, kwargs)), input, config)
+        return self._call_with_config(lambda given: self.respond(*arguments(given, config, kwargs)), input, config)
 
     def stream(self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Reply]:
         """Yield the reply piece by piece; the sum of the pieces is the reply that `respond` gives."""
-        return self._turn(*_arguments(input, config, kwargs))
+        return self._turn(*arguments(input, config, kwargs))
 
     async def astream(
         self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any
@@ -217,7 +215,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
 
     def _turn(self, text: str, session_id: str, customer_id: str) -> Iterator[Reply]:
         """Yield one turn: with a chat model as it is written, else at once after it has been kept."""
-        session_id, customer_id = _ids(session_id, customer_id)
+        session_id, customer_id = checked_ids(session_id, customer_id)
         started = time.perf_counter()
         try:
             with self._locks.hold(session_id):
@@ -260,6 +258,8 @@ class Chatbot(Runnable[ChatInput, Reply]):
         earlier = models.heard.earlier(context.buffer)
         vector = hearing.result()[0]
         understood = understand(self.desk, models.classifier, text, context, vector, earlier)
+        pointed_at = points_back(self.desk, text, context, partial(self.memory.values, context))
+        understood = replace(understood, pointed_at=pointed_at)
         watch.lap("understand")
         find = partial(models.find, text, query)
         action, candidates = decide(self.desk, models.thresholds, understood, context, find)
@@ -303,6 +303,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             "sources": [asdict(source) for source in self._sources(turn, written)],
             "suggestions": list(rendered.suggestions),
             "pending": dict(rendered.pending),
+            "about": {**understood.facts, **rendered.about},
             "topic": rendered.topic,
             "state": rendered.state,
             "promise": rendered.promise,
@@ -379,28 +380,3 @@ def _whole(pieces: Iterator[Reply]) -> Reply:
         texts.append(piece.text)
         whole, replaces = piece if piece.action else whole, replaces or piece.replaces
     return replace(whole, text="".join(texts), replaces=replaces)
-
-
-def _ids(session_id: str, customer_id: str) -> tuple[str, str]:
-    session_id = session_id or uuid.uuid4().hex
-    customer_id = customer_id or f"session:{session_id}"[:128]
-    for name, value in (("session id", session_id), ("customer id", customer_id)):
-        if not _ID.fullmatch(value):
-            raise ValueError(f"the {name} {value[:140]!r} must be 1 to 128 letters, digits or _ . : @ + -")
-    return session_id, customer_id
-
-
-def _arguments(given: ChatInput, config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Return text, session id and customer id of a Runnable's call.
-
-    Raises:
-        TypeError: the input is neither a text nor a mapping with a text.
-    """
-    fields: dict[str, Any] = {**((config or {}).get("configurable") or {}), **kwargs}
-    if isinstance(given, Mapping):
-        fields = {**fields, **given}
-    elif isinstance(given, str):
-        fields["text"] = given
-    if not isinstance(fields.get("text"), str):
-        raise TypeError(f"a message is a text, or a mapping with a text under `text`, not {type(given).__name__}")
-    return fields["text"], str(fields.get("session_id") or ""), str(fields.get("customer_id") or "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -30,11 +31,12 @@ _QUOTED = 280  # characters of a past message or reply that are quoted back
 
 @dataclass(frozen=True)
 class Recap:
-    """What memory holds: `outcome` is `found` or `nothing`, `values` fill the desk's wording."""
+    """What memory holds: `outcome` is `found` or `nothing`, `values` fill the desk's wording, `about` is its fact."""
 
     outcome: str
     values: dict[str, str] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 class Recaps:
@@ -155,7 +157,8 @@ class Recaps:
         if coming := "; ".join(self.worded(one.value, one.valid) for one in later if one != fact):
             value = self._line("value_then", value=value, then=coming)
         source = Source("fact", name, f"{label}: {value}", to_text(fact.said_at))
-        return Recap("found", {"label": label, "value": value, "date": self.day(fact.said_at)}, (source,))
+        values = {"label": label, "value": value, "date": self.day(fact.said_at)}
+        return Recap("found", values, (source,), {name: fact.value})
 
     def _topic(self, context: Context) -> Recap:
         """Return the best recalled turn that was about what is asked; nothing where there is too little evidence."""

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from langchain_core.messages import AIMessageChunk
 
+from memory import Fact
+
 SourceKind = Literal["answer", "article", "tool", "turn", "fact"]
 
 
@@ -25,6 +27,15 @@ class Source:
 
 
 @dataclass(frozen=True)
+class PointedAt:
+    """An earlier value of a fact that a message means, earlier `than` which; None where none is held."""
+
+    fact: str
+    than: str
+    earlier: Fact | None
+
+
+@dataclass(frozen=True)
 class Understood:
     """What a message says: `intents` with calibrated confidence, most likely first; `facts` name to value.
 
@@ -35,6 +46,7 @@ class Understood:
     in_scope: bool
     facts: Mapping[str, str] = field(default_factory=dict)
     later: Mapping[str, str] = field(default_factory=dict)
+    pointed_at: PointedAt | None = None
 
     @property
     def told(self) -> Mapping[str, str]:
@@ -99,6 +111,14 @@ class Forget:
 
 
 @dataclass(frozen=True)
+class GoBack:
+    """Name an earlier value of a fact with the day it was said, and do with it what `then` says, if anything."""
+
+    fact: Fact
+    then: Answer | Ask | Confirm | Forget | None
+
+
+@dataclass(frozen=True)
 class Say:
     """Say one of the bot's own sentences; `failure` counts towards handing over."""
 
@@ -108,7 +128,7 @@ class Say:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-Action = Answer | Ask | Confirm | Clarify | Quote | Forget | Say
+Action = Answer | Ask | Confirm | Clarify | Quote | Forget | GoBack | Say
 
 
 @dataclass(frozen=True)

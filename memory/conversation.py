@@ -19,6 +19,7 @@ from memory.facts import Fact, FactSpec
 from memory.history import Session, facts_of, session_digest, sessions
 from memory.particulars import find_promises
 from memory.recall import Recall, Recalled, store_vectors
+from memory.redaction import GONE
 from memory.store import Store, Turn, to_text
 from memory.summary import Digest, SummaryWriter, load_summaries, store_digest, turns_between, write_prose
 from memory.tables import CUSTOMERS, SESSIONS, TURNS
@@ -95,6 +96,15 @@ class Context:
     def pending(self) -> Mapping[str, Any]:
         """What the bot has just asked for, empty if nothing."""
         return (self.last.decision.get("pending") or {}) if self.last else {}
+
+    @property
+    def about(self) -> Mapping[str, str]:
+        """The facts this session talks about, the latest last, with the value last told or named; none forgotten."""
+        about: dict[str, str] = {}
+        for name, value in [item for turn in self.buffer for item in (turn.decision.get("about") or {}).items()]:
+            about.pop(name, None)
+            about |= {} if GONE in value else {name: value}
+        return about
 
     def messages(self) -> list[BaseMessage]:
         """Return the buffer as LangChain messages, oldest first."""
