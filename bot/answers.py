@@ -12,7 +12,7 @@ from langchain_core.tools import BaseTool
 
 from bot.desk import Desk, fill, placeholders
 from bot.recaps import Recaps
-from bot.turn import Action, Answer, Ask, Clarify, Confirm, Forget, GoBack, Quote, Say, Source
+from bot.turn import Action, Answer, Ask, Clarify, Confirm, Forget, GoBack, LookBack, Quote, Say, Source
 from memory import Context
 from retrieval import Candidate
 
@@ -75,6 +75,8 @@ class Answers:
             return self._forget(action, context)
         if isinstance(action, GoBack):
             return self._go_back(action, context, candidates, text)
+        if isinstance(action, LookBack):
+            return self._look_back(context, text)
         return self._say(action, context, text)
 
     def say(self, name: str, context: Context, values: Mapping[str, str] | None = None) -> tuple[str, str]:
@@ -215,6 +217,11 @@ class Answers:
             return Rendered(line, "recap", sources=(source,), about={fact.name: fact.value}, wording=wording)
         then = self.render(action.then, context, candidates, text)
         return replace(then, text=f"{line} {then.text}", sources=(source, *then.sources))
+
+    def _look_back(self, context: Context, text: str) -> Rendered:
+        said = self._recaps.said(context, text)
+        line, wording = self.say(said.outcome, context, said.values)
+        return Rendered(line, "recap", sources=said.sources, wording=wording)
 
     def _say(self, action: Say, context: Context, message: str) -> Rendered:
         noted = [self._recaps.noted(name, value, context, message) for name, value in action.facts.items()]

@@ -31,7 +31,7 @@ from bot.ids import ChatInput, arguments, checked_ids
 from bot.locks import SessionLocks
 from bot.message import clean, has_words, understand
 from bot.models import Models, load
-from bot.pointing import points_back
+from bot.pointing import asks_back, points_back
 from bot.policy import decide
 from bot.recaps import Recaps
 from bot.reload import Watch
@@ -259,7 +259,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
         vector = hearing.result()[0]
         understood = understand(self.desk, models.classifier, text, context, vector, earlier)
         pointed_at = points_back(self.desk, text, context, partial(self.memory.values, context))
-        understood = replace(understood, pointed_at=pointed_at)
+        understood = replace(understood, pointed_at=pointed_at, asks_back=asks_back(text))
         watch.lap("understand")
         find = partial(models.find, text, query)
         action, candidates = decide(self.desk, models.thresholds, understood, context, find)

@@ -1,4 +1,4 @@
-"""Messages that point back: "and the one before?", "the other order", after the bot has named or looked up a value."""
+"""Messages that point back: "and the one before?" to an earlier value, "did I tell you …?" to what was said."""
 
 from __future__ import annotations
 
@@ -27,6 +27,18 @@ _BEFORE = tuple(
 )
 _OTHER = regex.compile(rf"{_LEAD}(?:the|my) other (?P<noun>\w+)")
 
+_ASKS_BACK = regex.compile(
+    r"""\b(?:did|have|had|didn't|haven't)\ (?:i|we|you)\ (?:ever\ |already\ |not\ |once\ )*
+        (?:tell|told|say|said|mention(?:ed)?|ask(?:ed)?|talk(?:ed)?|speak|spoken?|discuss(?:ed)?|write|written|give|given)\b
+    |\bdo\ you\ (?:still\ )?(?:remember|recall)\b(?!\ me\W*$)""",
+    regex.VERBOSE,
+)
+
+
+def asks_back(text: str) -> bool:
+    """Return whether a message plainly asks about what was said earlier: "did I tell you about …?"."""
+    return _ASKS_BACK.search(_plain(text)) is not None
+
 
 def points_back(desk: Desk, text: str, context: Context, values: Callable[[str], Sequence[Fact]]) -> PointedAt | None:
     """Return the earlier value that a message means, None where it means none.
@@ -36,7 +48,7 @@ def points_back(desk: Desk, text: str, context: Context, values: Callable[[str],
     """
     asked = str(context.pending.get("fact", ""))
     kinds = [asked, *reversed(list(context.about))]
-    plain = " ".join(text.lower().replace("’", "'").split())
+    plain = _plain(text)
     before = next((match["noun"] for form in _BEFORE if (match := form.search(plain))), None)
     other = match["noun"] if before is None and (match := _OTHER.search(plain)) else None
     noun = before or other
@@ -51,6 +63,10 @@ def points_back(desk: Desk, text: str, context: Context, values: Callable[[str],
     place = next((place for place, fact in enumerate(told) if same_value(fact.value, meant)), -1)
     rest = [fact for number, fact in enumerate(told) if number > place or (other and number != place)]
     return PointedAt(kind, meant, rest[0] if rest else None) if rest or talked_of else None
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().replace("’", "'").split())
 
 
 def _called(spec: FactSpec, noun: str) -> bool:

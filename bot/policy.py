@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.desk import Desk
-from bot.turn import Action, Answer, Ask, Clarify, Confirm, Forget, GoBack, Quote, Say, Understood
+from bot.turn import Action, Answer, Ask, Clarify, Confirm, Forget, GoBack, LookBack, Quote, Say, Understood
 from finetune.calibration import CLARIFY_EACH, CLARIFY_TOGETHER
 from memory import Context
 from retrieval import Candidate
@@ -34,15 +34,17 @@ def decide(
 ) -> tuple[Action, Sequence[Candidate]]:
     """Return what to do about a message, and the help pages that were looked at.
 
-    In order: an earlier value that the message points back to; what the bot has just asked for; a confident intent; a
-    help page that fits; a choice between close intents; and at last the admission that it was not understood, which
-    after a few times becomes a handoff. `find` looks for help pages; it is called only where they may matter.
+    In order: an earlier value that the message points back to; what the bot has just asked for; a confident intent;
+    facts alone; what was said earlier, if that is asked; a choice between close intents; a help page that fits; and at
+    last the admission that it was not understood, which after a few times becomes a handoff. `find` looks for help
+    pages; it is called only where they may matter.
     """
     action = (
         _pointed_back(desk, thresholds, understood, context)
         or _settle_pending(desk, understood, context)
         or _confident(desk, thresholds, understood, context)
         or _bare_facts(desk, understood, context)
+        or (LookBack() if understood.asks_back else None)
         or _close(desk, understood)
     )
     if action is not None:

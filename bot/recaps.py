@@ -9,6 +9,7 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from bot.desk import Desk, fill
+from bot.pointing import asks_back
 from bot.turn import Source
 from memory import Context, ConversationMemory, Turn
 from memory.commitments import Commitment
@@ -20,6 +21,7 @@ from memory.validity import Validity
 
 _MOST_SESSIONS = 8
 _MOST_PROMISES = 12
+_MOST_LOOKED_AT = 8
 _MOST_TOPICS = 4  # topics of one conversation that are named, the latest ones
 # The evidence from which on a turn counts as what was asked about: nine times in ten it is, on questions about the
 # products that the bundled desk's logged customers did and did not talk of (`python -m benchmarks.memory_use`).
@@ -54,7 +56,7 @@ class Recaps:
             return self.last_session(context)
         if kind == "promises":
             return self._promises(context)
-        return self._topic(context) if kind == "topic" else self._detail(context, text)
+        return self._topic(context, text) if kind == "topic" else self._detail(context, text)
 
     def day(self, moment: datetime) -> str:
         """Return a date as people say it: `3 May 2026`."""
@@ -160,14 +162,28 @@ class Recaps:
         values = {"label": label, "value": value, "date": self.day(fact.said_at)}
         return Recap("found", values, (source,), {name: fact.value})
 
-    def _topic(self, context: Context) -> Recap:
-        """Return the best recalled turn that was about what is asked; nothing where there is too little evidence."""
-        about = [hit.turn for hit in context.recalled if hit.evidence >= _SAID and hit.turn.decision.get("topic")]
-        if not about:
-            return _NOTHING
-        turn = about[0]
+    def said(self, context: Context, text: str) -> Recap:
+        """Return the turn in which something that a message asks about was said, and the bot's sentence for it."""
+        said = self._said(context, text)
+        if not said:
+            return Recap("never_said")
+        answered = said[0].decision.get("topic") and said[0].decision.get("state") == "answered"
+        return self._quoting("asked_earlier" if answered else "said_earlier", said[0])
+
+    def _topic(self, context: Context, text: str) -> Recap:
+        """Return the turn that was about what is asked, best one that the desk has an answer to."""
+        said = sorted(self._said(context, text), key=lambda turn: not turn.decision.get("topic"))
+        return self._quoting("found", said[0]) if said else _NOTHING
+
+    def _said(self, context: Context, text: str) -> list[Turn]:
+        """Return turns with enough evidence that they say what is asked, the most first; such questions say nothing."""
+        hits = [hit for hit in self._memory.about(context, text, _MOST_LOOKED_AT) if hit.evidence >= _SAID]
+        found = [hit.turn for hit in sorted(hits, key=lambda hit: -hit.evidence)]
+        return [turn for turn in found if turn.decision.get("action") != "recap" and not asks_back(turn.text)]
+
+    def _quoting(self, outcome: str, turn: Turn) -> Recap:
         values = {"date": self.day(turn.at), "question": _shorten(turn.text), "reply": _shorten(turn.reply)}
-        return Recap("found", values, (Source("turn", str(turn.id), turn.text[:80], to_text(turn.at)),))
+        return Recap(outcome, values, (Source("turn", str(turn.id), turn.text[:80], to_text(turn.at)),))
 
     def _digests(self, context: Context) -> list[tuple[Session, Digest]]:
         return self._memory.earlier(context, _MOST_SESSIONS)

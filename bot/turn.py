@@ -40,6 +40,7 @@ class Understood:
     """What a message says: `intents` with calibrated confidence, most likely first; `facts` name to value.
 
     Facts that hold only from a later day on are not among them but in `later`: they are kept, and no reply uses them.
+    `asks_back` is whether it plainly asks about what was said earlier.
     """
 
     intents: tuple[tuple[str, float], ...]
@@ -47,6 +48,7 @@ class Understood:
     facts: Mapping[str, str] = field(default_factory=dict)
     later: Mapping[str, str] = field(default_factory=dict)
     pointed_at: PointedAt | None = None
+    asks_back: bool = False
 
     @property
     def told(self) -> Mapping[str, str]:
@@ -119,6 +121,11 @@ class GoBack:
 
 
 @dataclass(frozen=True)
+class LookBack:
+    """Say whether something was said earlier, and when: recall's evidence decides."""
+
+
+@dataclass(frozen=True)
 class Say:
     """Say one of the bot's own sentences; `failure` counts towards handing over."""
 
@@ -128,7 +135,7 @@ class Say:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-Action = Answer | Ask | Confirm | Clarify | Quote | Forget | GoBack | Say
+Action = Answer | Ask | Confirm | Clarify | Quote | Forget | GoBack | LookBack | Say
 
 
 @dataclass(frozen=True)

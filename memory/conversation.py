@@ -178,11 +178,7 @@ class ConversationMemory:
                 prose=prose,
                 in_words=lambda: self._words(digest, [one for one in promises if one.session_id == session_id]),
                 promises=promises,
-                recalled=tuple(
-                    hit
-                    for hit in recalled
-                    if hit.turn.session_id == session_id or self.boundaries.cross("recall", hit.turn.at, now)
-                ),
+                recalled=tuple(hit for hit in recalled if self._recallable(hit, session_id, now)),
                 facts=counting(told, now.date()),
                 told=tuple(told),
                 epoch=epoch,
@@ -197,6 +193,16 @@ class ConversationMemory:
         with self.store.read() as connection:
             epoch = connection.scalar(_EPOCH, {"customer_id": customer_id}) or 0
             return self.recall.search(connection, customer_id, text, query, now, k, epoch=epoch)
+
+    def about(self, context: Context, text: str, k: int) -> list[Recalled]:
+        """Return up to `k` turns, best first, that may be known now, those of the present session included.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        query = self.encoder.encode([text])[0]
+        found = self.search(context.customer_id, text, query, context.now, k)
+        return [hit for hit in found if self._recallable(hit, context.session_id, context.now)]
 
     def save(
         self,
@@ -277,6 +283,9 @@ class ConversationMemory:
         if session.id == context.session_id:
             return digest
         return self.boundaries.digest(digest, session.last_at, context.now)
+
+    def _recallable(self, hit: Recalled, session_id: str, now: datetime) -> bool:
+        return hit.turn.session_id == session_id or self.boundaries.cross("recall", hit.turn.at, now)
 
     def _validity(self, context: Context, name: str, value: str, text: str) -> Validity:
         spec = self.specs.get(name)

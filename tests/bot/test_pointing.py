@@ -9,7 +9,7 @@ import pytest
 
 from bot.chatbot import Chatbot
 from bot.desk import Desk
-from bot.pointing import points_back
+from bot.pointing import asks_back, points_back
 from memory import Context, Fact, Turn
 from memory.history import facts_of
 from tests.bot.test_chatbot import say
@@ -104,3 +104,45 @@ def test_a_forgotten_order_is_not_pointed_back_to(bot: Chatbot) -> None:
     bot.forget("nora", fact="order_number")
     assert "R-10" not in say(bot, "and the other order?")
     assert bot.respond("where is my order?", "s1", "nora").action == "ask"
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("did I tell you about my sister's wedding?", True),
+        ("Have I ever mentioned a dog?", True),
+        ("didn’t we talk about tents", True),
+        ("do you remember my tent pole?", True),
+        ("what did you say about the zip?", True),
+        ("do you remember me?", False),
+        ("did you send my order?", False),
+        ("tell me about returns", False),
+        ("I told you it is broken", False),
+    ],
+)
+def test_which_messages_plainly_ask_about_what_was_said(text: str, asks: bool) -> None:
+    assert asks_back(text) == asks
+
+
+def test_asked_whether_it_was_told_something_the_bot_says_when_or_that_it_was_not(bot: Chatbot, clock: Clock) -> None:
+    say(bot, "I need something warm for my sister's wedding in May", "my dog is called Bella")
+    clock.advance(days=20)
+    wedding = bot.respond("did I tell you about my sister's wedding?", "s2", "nora")
+    assert "on 24 November 2026" in wedding.text
+    assert "“I need something warm for my sister's wedding in May”" in wedding.text
+    assert [source.kind for source in wedding.sources] == ["turn"]
+    assert "“my dog is called Bella”" in say(bot, "did I ever mention a dog to you?", session="s2")
+    boat = bot.respond("did I tell you about my brother's boat?", "s2", "nora")
+    assert boat.text in bot.desk.replies["never_said"]
+    assert (boat.action, boat.suggestions) == ("recap", ())
+
+
+def test_having_asked_whether_it_was_told_is_not_having_told(bot: Chatbot) -> None:
+    for _ in range(2):
+        assert say(bot, "did I tell you about my brother's boat?") in bot.desk.replies["never_said"]
+    say(bot, "my brother has a boat, a blue one")
+    assert "“my brother has a boat, a blue one”" in say(bot, "did I tell you about my brother's boat?")
+    assert (
+        say(bot, "did I tell you about my brother's boat?", customer="tom", session="s9")
+        in (bot.desk.replies["never_said"])
+    )
