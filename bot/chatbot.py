@@ -197,6 +197,23 @@ class Chatbot(Runnable[ChatInput, Reply]):
             understood = Understood((("", 0.0),), in_scope=True, facts={fact: value})
             return self._keep(_Turn(text, context, query, understood, rendered, models), "", started)
 
+    def tell(self, text: str, session_id: str, customer_id: str = "") -> int:
+        """Keep what a colleague wrote to the customer in a session, as theirs, and return the turn's id.
+
+        What it promises is a commitment; nothing in it counts as said by the customer.
+
+        Raises:
+            ValueError: there are no words in it, or an id is none.
+            WrongCustomerError: the session belongs to another customer.
+            ForgottenError: something of the customer was forgotten meanwhile; nothing is kept.
+            StoreError: the database cannot be read or written; nothing is kept.
+        """
+        session_id, customer_id = checked_ids(session_id, customer_id)
+        if not has_words(text := clean(text)):
+            raise ValueError("a colleague's message needs words")
+        with self._locks.hold(session_id):
+            return self.memory.tell(session_id, customer_id, text, self.clock())
+
     def invoke(self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any) -> Reply:
         """Do what `respond` does, as a Runnable."""
         return self._call_with_config(lambda given: self.respond(*arguments(given, config, kwargs)), input, config)
@@ -343,7 +360,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
         sources = list(turn.rendered.sources)
         if written:
             sources += [
-                Source("turn", str(hit.turn.id), hit.turn.text[:80], hit.turn.at.isoformat())
+                Source("turn", str(hit.turn.id), hit.turn.words[:80], hit.turn.at.isoformat())
                 for hit in turn.context.recalled
             ]
         return sources

@@ -167,12 +167,15 @@ class Recaps:
         said = self._said(context, text)
         if not said:
             return Recap("never_said")
+        if not said[0].text:
+            return self._quoting("colleague_wrote", said[0])
         answered = said[0].decision.get("topic") and said[0].decision.get("state") == "answered"
         return self._quoting("asked_earlier" if answered else "said_earlier", said[0])
 
     def _topic(self, context: Context, text: str) -> Recap:
         """Return the turn that was about what is asked, best one that the desk has an answer to."""
-        said = sorted(self._said(context, text), key=lambda turn: not turn.decision.get("topic"))
+        said = [turn for turn in self._said(context, text) if turn.text]
+        said.sort(key=lambda turn: not turn.decision.get("topic"))
         return self._quoting("found", said[0]) if said else _NOTHING
 
     def _said(self, context: Context, text: str) -> list[Turn]:
@@ -183,7 +186,7 @@ class Recaps:
 
     def _quoting(self, outcome: str, turn: Turn) -> Recap:
         values = {"date": self.day(turn.at), "question": _shorten(turn.text), "reply": _shorten(turn.reply)}
-        return Recap(outcome, values, (Source("turn", str(turn.id), turn.text[:80], to_text(turn.at)),))
+        return Recap(outcome, values, (Source("turn", str(turn.id), turn.words[:80], to_text(turn.at)),))
 
     def _digests(self, context: Context) -> list[tuple[Session, Digest]]:
         return self._memory.earlier(context, _MOST_SESSIONS)

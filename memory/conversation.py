@@ -108,7 +108,11 @@ class Context:
 
     def messages(self) -> list[BaseMessage]:
         """Return the buffer as LangChain messages, oldest first."""
-        return [message for turn in self.buffer for message in (HumanMessage(turn.text), AIMessage(turn.reply))]
+        said: list[BaseMessage] = []
+        for turn in self.buffer:
+            said += [HumanMessage(turn.text)] if turn.text or not turn.by_colleague else []
+            said.append(AIMessage(turn.reply, name="colleague" if turn.by_colleague else None))
+        return said
 
 
 _SESSION = select(SESSIONS).where(SESSIONS.c.id == bindparam("session_id"))
@@ -247,6 +251,21 @@ class ConversationMemory:
             )
             self._extend_digest(connection, context, turn)
         return turn_id
+
+    def tell(self, session_id: str, customer_id: str, text: str, now: datetime) -> int:
+        """Keep what a colleague wrote to a customer, with what it promises, as a turn of the session; return its id.
+
+        It says nothing on the customer's behalf: no fact is taken from it, and what the bot had asked for is dropped.
+
+        Raises:
+            WrongCustomerError: the session belongs to another customer.
+            ForgottenError: something of the customer was forgotten meanwhile; nothing is kept.
+            StoreError: the database cannot be read or written; nothing is kept.
+        """
+        query = self.encoder.encode([text])[0]
+        context = self.load(session_id, customer_id, text, query, now)
+        decision = {"action": "colleague", "written_by": "colleague"}
+        return self.save(context, "", text, decision, facts={}, query=query, handed_over=context.handed_over)
 
     def summarise(self, session_id: str, customer_id: str, writer: SummaryWriter) -> bool:
         """Let a chat model bring the prose summary of a session up to date; return whether it did."""

@@ -148,7 +148,7 @@ def _forget_fact(
                 new["checksum"] = checksum(place.table.name, whole)
             connection.execute(update(place.table).where(_is(place.table, row)).values(**new))
             if place.table is TURNS:
-                turns[row.id] = new["text"]
+                turns[row.id] = new["text"] or new["reply"]
                 sessions.add(row.session_id)
     drop_summaries(connection, sorted(sessions))
     if turns:

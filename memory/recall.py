@@ -138,7 +138,7 @@ class Recall:
         usable = [good and bool(whole) for good, whole in zip(usable, unit, strict=True)]
         stale = [place for place, good in enumerate(usable) if not good]
         if stale:  # the vectors are missing, damaged or another encoder's: derived things are made again
-            vectors[stale] = self._encoder.encode([rows[place].text for place in stale])
+            vectors[stale] = self._encoder.encode([rows[place].text or rows[place].reply for place in stale])
         index.turns.add([_said(row) for row in rows], vectors)
         index.last = rows[-1].id
         self._count(customer_id, index, len(rows))

@@ -33,7 +33,10 @@ class StoreError(Exception):
 
 @dataclass(frozen=True)
 class Turn:
-    """A customer message and the bot's reply, with the decision record that led from one to the other."""
+    """A customer message and the reply to it, with the decision record that led from one to the other.
+
+    A colleague's own message is a turn without a `text`.
+    """
 
     id: int
     session_id: str
@@ -43,6 +46,16 @@ class Turn:
     reply: str
     decision: dict[str, Any]
     tokens: int = 0
+
+    @property
+    def by_colleague(self) -> bool:
+        """Whether a colleague wrote the reply."""
+        return bool(self.decision.get("written_by") == "colleague")
+
+    @property
+    def words(self) -> str:
+        """The customer's message, or the colleague's where there is none: what the turn's vector is of."""
+        return self.text or self.reply
 
 
 def to_text(moment: datetime) -> str:

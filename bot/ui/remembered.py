@@ -197,4 +197,4 @@ def _used(bot: Chatbot, customer: str, session_id: str) -> list[Entry]:
 def _hit(bot: Chatbot, hit: Recalled) -> Entry:
     near = [turn for turn in (hit.before, hit.turn, hit.after) if turn is not None]
     where = f"our chat of {bot.recaps.day(hit.turn.at)}"
-    return Entry(f"“{hit.turn.text}”", where, near, {"turn_id": hit.turn.id}, hit.turn.id)
+    return Entry(f"“{hit.turn.words}”", where, near, {"turn_id": hit.turn.id}, hit.turn.id)
