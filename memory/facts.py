@@ -11,6 +11,7 @@ import regex
 from memory.particulars import sentences
 from memory.validity import ALWAYS, Validity, read_validity
 
+_CLAUSE = regex.compile(r";|\band\b|\bthen\b|\bbut\b", regex.IGNORECASE)
 _ANY_DAY = datetime(2026, 1, 1)  # where words about time stand does not depend on the day
 
 
@@ -57,15 +58,16 @@ class FactSpec:
         return next((value for value in reversed(values) if self.check is None or self.check(value)), None)
 
     def validity(self, value: str, text: str, said: datetime) -> Validity:
-        """Return from when until when a message says that a value holds, by the sentence that says the value.
+        """Return from when until when a message says that a value holds, by the clause or sentence that says the value.
 
         Raises:
             TimeoutError: one of the desk's patterns takes longer than a second.
         """
         for sentence in sentences(text) if self.dated else ():
-            _, valid = read_validity(sentence, said)
-            if valid != ALWAYS and self.find(sentence, asked=True) == value:
-                return valid
+            for part in (*_CLAUSE.split(sentence), sentence):
+                _, valid = read_validity(part, said)
+                if valid != ALWAYS and self.find(part, asked=True) == value:
+                    return valid
         return ALWAYS
 
     def spans(self, text: str, values: Collection[str]) -> list[tuple[int, int]]:

@@ -20,6 +20,7 @@ _CHANGES = regex.compile(
     r"\b(?:moving|move|relocating|chang(?:es|ing)|switch(?:es|ing)?|will (?:be|change|have))\b|['’]ll (?:be|have)\b",
     regex.I,
 )
+_CHANGED = regex.compile(r"\b(?:moved|relocated|changed|switched)\b", regex.I)  # on whatever day: it holds now
 _GOES_ON = regex.compile(r"\s*(?:is\b|will\b|to\b|['’]|[:,.;]|$)", regex.I)  # "my address from Monday is …"
 _CORRECTS = regex.compile(r"\W*(?:no|nope|sorry|oops|wait|actually|correction)\b|.*\bi (?:mean|meant)\b", regex.I)
 _END = regex.compile(r"$")
@@ -52,7 +53,7 @@ def read_validity(text: str, said: datetime) -> tuple[str, Validity]:
     """
     first = last = None
     spans: list[tuple[int, int]] = []
-    changes = _CHANGES.search(text) is not None
+    changes = (_CHANGES.search(text) or _CHANGED.search(text)) is not None
     for one in named_days(text, said):
         before, words = text[: one.start], text[one.start : one.end]
         if lead := _until(before, words, bounded=first is not None):
@@ -66,7 +67,9 @@ def read_validity(text: str, said: datetime) -> tuple[str, Validity]:
         else:
             continue
         spans.append((lead.start(), one.end))
-    if first is not None and first <= said.date():
+    if first is not None and last is not None and last < first:
+        last = None  # it was said of something else
+    if first is not None and (first <= said.date() or _CHANGED.search(text)):
         first = None
     return _without(text, spans), Validity(first, last)
 

@@ -43,6 +43,7 @@ ORDERS = _told("order_number", "R-10003", "R-10002", "R-10003", "R-10001")
         ("the other one", "R-10003", "R-10002"),
         ("and the one before that?", "R-10001", "nothing"),
         ("the order before that one is broken", "R-10003", "R-10002"),
+        ("can I return the one before?", "R-10003", "R-10002"),
         ("can you deliver my order before that?", "R-10003", None),
         ("I need the order before Friday", "R-10003", None),
         ("can I change my order before it ships?", "R-10003", None),

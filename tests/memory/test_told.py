@@ -58,6 +58,7 @@ def email(talk: Talk, session: str = "s2") -> str | None:
         ("next week I'm moving to 4 High Street", "; I'm moving to 4 High Street", Validity(MONDAY)),
         ("from next month it's a@b.co", "; it's a@b.co", Validity(date(2026, 12, 1))),
         ("as of 1 March 2028: a@b.co", ": a@b.co", Validity(date(2028, 3, 1))),
+        ("I moved to 4 High Street on 3 May", "I moved to 4 High Street", Validity()),
         ("a@b.co from 1 November", "a@b.co", Validity()),  # a past day: it holds already
     ],
 )
@@ -73,7 +74,6 @@ def test_from_when_and_until_when_a_message_says_that_something_holds(text: str,
         "write to a@b.co by Friday",
         "my email since Monday is a@b.co",
         "the parcel for a@b.co should come on Monday",
-        "I moved to 4 High Street on 3 May",
         "I'm moving to 12 March Road",
         "from last Friday",
     ],
@@ -129,6 +129,13 @@ def test_the_same_plan_for_another_day_replaces_the_earlier_plan(tell: Callable[
 def test_saying_it_twice_changes_nothing(tell: Callable[..., Talk], store: Store) -> None:
     tell("my email is old@b.co", "from Monday it's new@b.co", "from Monday it's new@b.co")
     assert [fact.value for fact in facts_of(store, "ada", history=True)] == ["new@b.co", "old@b.co"]
+
+
+def test_of_two_values_in_a_message_each_has_its_own_time() -> None:
+    text = "use a@b.co until Friday and b@b.co from Saturday"
+    assert EMAIL.validity("b@b.co", text, TUESDAY) == Validity(date(2026, 11, 28))
+    text = "from Monday my name is Ann and my email is a@b.co"
+    assert EMAIL.validity("a@b.co", text, TUESDAY) == Validity(MONDAY)
 
 
 def test_both_times_of_every_value_are_kept_and_exported(tell: Callable[..., Talk], store: Store) -> None:
