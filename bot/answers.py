@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from langchain_core.tools import BaseTool
 
 from bot.desk import Desk, fill, placeholders
 from bot.recaps import Recaps
-from bot.turn import Action, Answer, Ask, Clarify, Confirm, Forget, Quote, Say, Source
+from bot.turn import Action, Answer, Ask, Clarify, Confirm, Forget, GoBack, LookBack, Quote, Say, Source
 from memory import Context
 from retrieval import Candidate
 
@@ -25,8 +25,9 @@ class ToolError(Exception):
 class Rendered:
     """A reply in words, with what the decision record keeps about it.
 
-    `pending` is what the bot now waits for; `topic` what the turn was about, with `state` (`answered`, `open` or
-    `handed_over`); `rewritable` says whether a chat model may put the text in its own words.
+    `pending` is what the bot now waits for; `about` the facts it names or looked up, with their values; `topic` what
+    the turn was about, with `state` (`answered`, `open` or `handed_over`); `rewritable` says whether a chat model may
+    put the text in its own words.
     """
 
     text: str
@@ -35,6 +36,7 @@ class Rendered:
     sources: tuple[Source, ...] = ()
     suggestions: tuple[str, ...] = ()
     pending: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, str] = field(default_factory=dict)
     topic: str = ""
     state: str = "answered"
     promise: str = ""
@@ -71,7 +73,11 @@ class Answers:
             return self._question(action, context)
         if isinstance(action, Forget):
             return self._forget(action, context)
-        return self._say(action, context)
+        if isinstance(action, GoBack):
+            return self._go_back(action, context, candidates, text)
+        if isinstance(action, LookBack):
+            return self._look_back(context, text)
+        return self._say(action, context, text)
 
     def say(self, name: str, context: Context, values: Mapping[str, str] | None = None) -> tuple[str, str]:
         """Return one of the bot's own sentences and the id of its wording."""
@@ -82,7 +88,13 @@ class Answers:
         text, wording = self.say("fact_corrected", context, {"label": self._desk.facts[fact].label, "value": value})
         asked = context.last.decision.get("suggestions", []) if context.last and context.pending else []
         return Rendered(
-            text, "correct", suggestions=tuple(asked), pending=context.pending, state="open", wording=wording
+            text,
+            "correct",
+            suggestions=tuple(asked),
+            pending=context.pending,
+            about={fact: value},
+            state="open",
+            wording=wording,
         )
 
     def button(self, name: str) -> str:
@@ -93,6 +105,7 @@ class Answers:
         answer = self._desk.answers[action.intent]
         values: dict[str, str] = dict(action.facts)
         sources: list[Source] = []
+        about: Mapping[str, str] = {need: values[need] for need in answer.needs if need in values}
         outcome = None
         if answer.tool:
             values |= self._look_up(answer.tool, {need: values[need] for need in answer.needs})
@@ -102,7 +115,7 @@ class Answers:
             sources.append(Source("tool", answer.tool, str(values[answer.needs[0]]) if answer.needs else answer.title))
         elif answer.recap:
             recap = self._recaps.find(answer.recap, context, message)
-            outcome, values, sources = recap.outcome, recap.values, list(recap.sources)
+            outcome, values, sources, about = recap.outcome, recap.values, list(recap.sources), recap.about
         hand_off = answer.hands_off(outcome)
         if hand_off:
             values["handoff"] = self._handoff(context)
@@ -116,6 +129,7 @@ class Answers:
             action.intent,
             tuple(sources),
             tuple(self._desk.answers[other].title for other in answer.suggestions),
+            about=about,
             topic=answer.title if answer.topic else "",
             state="handed_over" if hand_off else "answered",
             promise=fill(answer.promise, values) if hand_off and answer.promise else "",
@@ -178,8 +192,8 @@ class Answers:
             (source,),
             (self.button("yes_button"), self.button("no_button")),
             {"kind": "confirm", **pending},
-            topic,
-            "open",
+            topic=topic,
+            state="open",
             wording=wording,
         )
 
@@ -193,8 +207,25 @@ class Answers:
         pending = {"kind": "forget", "intent": action.intent}
         return Rendered(text, "confirm", action.intent, suggestions=buttons, pending=pending, wording=wording)
 
-    def _say(self, action: Say, context: Context) -> Rendered:
-        values = {"fact": ", ".join(f"{self._desk.facts[name].label}: {value}" for name, value in action.facts.items())}
+    def _go_back(self, action: GoBack, context: Context, candidates: Sequence[Candidate], text: str) -> Rendered:
+        fact = action.fact
+        label = self._desk.facts[fact.name].label
+        said = {"label": label, "value": fact.value, "date": self._recaps.day(fact.said_at)}
+        line, wording = self.say("earlier_value", context, said)
+        source = Source("fact", fact.name, f"{label}: {fact.value}", fact.said_at.isoformat())
+        if action.then is None:
+            return Rendered(line, "recap", sources=(source,), about={fact.name: fact.value}, wording=wording)
+        then = self.render(action.then, context, candidates, text)
+        return replace(then, text=f"{line} {then.text}", sources=(source, *then.sources))
+
+    def _look_back(self, context: Context, text: str) -> Rendered:
+        said = self._recaps.said(context, text)
+        line, wording = self.say(said.outcome, context, said.values)
+        return Rendered(line, "recap", sources=said.sources, wording=wording)
+
+    def _say(self, action: Say, context: Context, message: str) -> Rendered:
+        noted = [self._recaps.noted(name, value, context, message) for name, value in action.facts.items()]
+        values = {"fact": ", ".join(noted), "label": ", ".join(self._desk.facts[name].label for name in action.facts)}
         if action.hand_off:
             values["handoff"] = self._handoff(context)
         text, wording = self.say(action.reply, context, values)
@@ -204,6 +235,7 @@ class Answers:
             text,
             "handoff" if action.hand_off else action.reply,
             suggestions=() if quiet else starters,
+            about=action.facts,
             state="handed_over" if action.hand_off else "open",
             failure=action.failure,
             hand_off=action.hand_off,

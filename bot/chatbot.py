@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from langchain_core.language_models import BaseChatModel
@@ -29,8 +30,9 @@ from bot.desk_reader import read_desk
 from bot.forgetting import forget
 from bot.generation import Generation, GenerationError, make_chat_model
 from bot.locks import SessionLocks
-from bot.message import clean, refusal_of, understand
+from bot.message import clean, has_words, refusal_of, understand
 from bot.models import Models, load
+from bot.pointing import asks_back, points_back
 from bot.policy import decide
 from bot.recaps import Recaps
 from bot.reload import Watch
@@ -85,7 +87,8 @@ class Chatbot(Runnable[ChatInput, Reply]):
         self.desk = desk
         self.models = models
         self.settings = settings
-        self.clock = clock
+        zone = ZoneInfo(desk.settings.timezone)
+        self.clock: Callable[[], datetime] = lambda: clock().astimezone(zone)  # "from Monday" is a day of the desk's
         self.memory = ConversationMemory(
             store,
             models.encoder,
@@ -225,6 +228,23 @@ class Chatbot(Runnable[ChatInput, Reply]):
             understood = Understood((("", 0.0),), in_scope=True, facts={fact: value})
             return self._keep(_Turn(text, context, query, understood, rendered, models), "", started)
 
+    def tell(self, text: str, session_id: str, customer_id: str = "") -> int:
+        """Keep what a colleague wrote to the customer in a session, as theirs, and return the turn's id.
+
+        What it promises is a commitment; nothing in it counts as said by the customer.
+
+        Raises:
+            ValueError: there are no words in it, or an id is none.
+            WrongCustomerError: the session belongs to another customer.
+            ForgottenError: something of the customer was forgotten meanwhile; nothing is kept.
+            StoreError: the database cannot be read or written; nothing is kept.
+        """
+        session_id, customer_id = make_ids(session_id, customer_id)
+        if not has_words(text := clean(text)):
+            raise ValueError("a colleague's message needs words")
+        with self._locks.hold(session_id):
+            return self.memory.tell(session_id, customer_id, text, self.clock())
+
     def invoke(self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any) -> Reply:
         """Do what `respond` does, as a Runnable."""
         return self._call_with_config(lambda given: whole(self._turn(*arguments(given, config, kwargs))), input, config)
@@ -307,7 +327,8 @@ class Chatbot(Runnable[ChatInput, Reply]):
         earlier = models.heard.earlier(context.buffer)
         vector = hearing.result()[0]
         understood = understand(self.desk, models.classifier, kept, context, vector, earlier)
-        understood = replace(understood, wants_colleague=hand_over)
+        pointed_at = points_back(self.desk, kept, context, partial(self.memory.values, context))
+        understood = replace(understood, wants_colleague=hand_over, pointed_at=pointed_at, asks_back=asks_back(kept))
         watch.lap("understand")
         find = partial(models.find, kept, query)
         action, candidates = decide(self.desk, models.thresholds, understood, context, find)
@@ -347,10 +368,11 @@ class Chatbot(Runnable[ChatInput, Reply]):
             "intent": rendered.intent,
             "intents": [[intent, round(confidence, 4)] for intent, confidence in understood.intents[:3]],
             "in_scope": understood.in_scope,
-            "facts": dict(understood.facts),
+            "facts": dict(understood.told),
             "sources": [asdict(source) for source in self._sources(turn, written)],
             "suggestions": list(rendered.suggestions),
             "pending": dict(rendered.pending),
+            "about": {**understood.facts, **rendered.about},
             "topic": rendered.topic,
             "state": rendered.state,
             "promise": rendered.promise,
@@ -368,7 +390,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             turn.text,
             text,
             decision,
-            facts=understood.facts,
+            facts=understood.told,
             query=turn.query,
             handed_over=handed_over,
             key=key,
@@ -399,7 +421,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
         sources = list(turn.rendered.sources)
         if written:
             sources += [
-                Source("turn", str(hit.turn.id), hit.turn.text[:80], hit.turn.at.isoformat())
+                Source("turn", str(hit.turn.id), hit.turn.words[:80], hit.turn.at.isoformat())
                 for hit in turn.context.recalled
             ]
         return sources

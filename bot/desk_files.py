@@ -144,6 +144,7 @@ class FactFile(_File):
     confirm: Sentences
     keep_days: int = Field(default=365, ge=1)
     personal: bool = False
+    dated: bool = False
     examples: dict[str, str] = {}
 
     @field_validator("form")

@@ -196,6 +196,7 @@ class _Reader:
                 ask=entry.ask,
                 confirm=entry.confirm,
                 personal=entry.personal,
+                dated=entry.dated,
                 keep_days=entry.keep_days,
                 check=fact_check(entry.check, entry.region),
             )

@@ -16,6 +16,7 @@ from bot.desk import Desk, fill
 from bot.problems import RapportError
 from bot.settings import Settings
 from memory import Context, Turn
+from memory.validity import Validity
 
 _REPLY = "<memory>\n{memory}\n</memory>\n<sources>\n{approved}\n</sources>\n<message>\n{text}\n</message>"
 _SUMMARY = "<summary>\n{summary}\n</summary>\n<conversation>\n{conversation}\n</conversation>"
@@ -114,14 +115,17 @@ class Generation:
 
     def summarise(self, summary: str, turns: Sequence[Turn]) -> str:
         """Return a summary of the earlier summary and further turns."""
-        lines = [f"[{turn.at:%d %B %Y}] Customer: {turn.text}\nBot: {turn.reply}" for turn in turns]
+        lines = [f"[{turn.at:%d %B %Y}] {_dialogue(turn)}" for turn in turns]
         values = {"rules": self._summary_rules, "summary": _quote(summary), "conversation": _quote("\n".join(lines))}
         return self._summary_chain.invoke(values)
 
 
 def _remembered(context: Context) -> str:
     """Return facts, summary, promises and recalled turns as lines with their dates."""
-    lines = [f"{fact.name}: {fact.value} (said on {fact.said_at:%d %B %Y})" for fact in context.facts.values()]
+    lines = [
+        f"{fact.name}: {fact.value}{_days(fact.valid)} (said on {fact.said_at:%d %B %Y})"
+        for fact in [*context.facts.values(), *context.later]
+    ]
     if context.summary:
         lines.append(f"Earlier in this conversation: {context.summary}")
     for promise in context.promises:
@@ -129,10 +133,20 @@ def _remembered(context: Context) -> str:
         due = f", due by {promise.due:%d %B %Y}" if promise.due else ""
         lines.append(f"Promised on {promise.made_at:%d %B %Y}, {state}{due}: {promise.text}")
     for hit in context.recalled:
-        lines.append(f"On {hit.turn.at:%d %B %Y} the customer wrote: {hit.turn.text}\nThe reply was: {hit.turn.reply}")
+        lines.append(f"On {hit.turn.at:%d %B %Y}:\n{_dialogue(hit.turn)}")
         if hit.before is not None:
-            lines.append(f"Just before that the customer wrote: {hit.before.text}")
+            lines.append(f"Just before that:\n{_dialogue(hit.before)}")
     return "\n".join(lines) or "nothing"
+
+
+def _dialogue(turn: Turn) -> str:
+    customer = f"Customer: {turn.text}\n" if turn.text else ""
+    return f"{customer}{'Colleague' if turn.by_colleague else 'Bot'}: {turn.reply}"
+
+
+def _days(valid: Validity) -> str:
+    words = f", from {valid.first:%d %B %Y}" if valid.first else ""
+    return f"{words}, until {valid.last:%d %B %Y}" if valid.last else words
 
 
 def _quote(text: str) -> str:

@@ -40,9 +40,12 @@ class Heard:
             self._vectors.clear()
 
     def earlier(self, turns: Sequence[Turn]) -> NDArray[np.float32]:
-        """Return the vectors `(k, 384)` that the classifier looks back at, newest first; turns come oldest first."""
+        """Return the vectors `(k, 384)` that the classifier looks back at, newest first; turns come oldest first.
+
+        What colleagues wrote is passed over.
+        """
         count = self._classifier.turns
-        looked_at = list(reversed(turns))[:count]
+        looked_at = [turn for turn in reversed(turns) if turn.text][:count]
         with self._lock:
             known = {turn.id: self._vectors[turn.id] for turn in looked_at if turn.id in self._vectors}
         missing = [turn for turn in looked_at if turn.id not in known]

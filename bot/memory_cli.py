@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,11 +21,13 @@ from bot.terminal import DeskOption, HomeOption, JsonOption, print_json, print_l
 from finetune.sheets import write_whole
 from memory import ConversationMemory, Store
 from memory.commitments import commitments, overdue, settle
+from memory.facts import Fact
 from memory.health import health
 from memory.history import customers, export, facts_of
 from memory.places import Scope
 from memory.proof import Proof, prove
 from memory.receipt import Receipt, ReceiptError, read_receipt
+from memory.told import counting
 
 memory_cli = typer.Typer(help="See, export and forget what is remembered.", no_args_is_help=True)
 _MASKED = "[personal]"
@@ -40,7 +42,7 @@ def memory_show(
     personal: Annotated[bool, typer.Option("--personal", help="Show personal facts too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what is remembered: the facts of one customer, or all customers with their turns.
+    """Show what is remembered: the facts of one customer with all their values, or all customers with their turns.
 
     Facts that facts.yaml calls personal, and those that the desk does not know, are masked.
     """
@@ -168,10 +170,26 @@ def memory_health(
 
 
 def _facts(store: Store, customer: str) -> list[dict[str, Any]]:
+    """Return every value a customer told, newest first: when it was said, from when until when it holds."""
+    told, today = facts_of(store, customer, history=True), datetime.now(timezone.utc).date()
+    now = counting(told, today)
     return [
-        {"fact": fact.name, "value": fact.value, "said_at": fact.said_at.isoformat(), "turn": fact.turn_id}
-        for fact in facts_of(store, customer)
+        {
+            "fact": fact.name,
+            "value": fact.value,
+            "state": "now" if fact == now.get(fact.name) else "later" if _is_later(fact, today) else "earlier",
+            "said_at": fact.said_at.isoformat(),
+            "from": fact.valid.first and fact.valid.first.isoformat(),
+            "until": fact.valid.last and fact.valid.last.isoformat(),
+            "superseded_at": fact.superseded_at and fact.superseded_at.isoformat(),
+            "turn": fact.turn_id,
+        }
+        for fact in told
     ]
+
+
+def _is_later(fact: Fact, today: date) -> bool:
+    return fact.superseded_at is None and fact.valid.is_later(today)
 
 
 @contextmanager

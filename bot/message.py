@@ -12,7 +12,8 @@ from bot.turn import Understood
 from finetune import IntentClassifier
 from finetune.masking import mask_secrets
 from memory import Context
-from memory.facts import find_facts
+from memory.facts import FactSpec, find_facts
+from memory.told import validity
 
 _KEPT_CONTROLS = "\n\t"
 # Marks that turn the reading direction around: they could make a page show something else than is there.
@@ -61,15 +62,20 @@ def understand(
     Raises:
         TimeoutError: a pattern of the desk takes too long.
     """
-    asked = context.pending.get("fact")
-    facts = find_facts(list(desk.facts.values()), text, asked)
+    told = find_facts(list(desk.facts.values()), text, context.pending.get("fact"))
+    later = {name: value for name, value in told.items() if _holds_later(desk.facts[name], value, text, context)}
+    facts = {name: value for name, value in told.items() if name not in later}
     intent = _button(desk, text, context)
     if intent is not None:
-        return Understood(((intent, 1.0),), in_scope=True, facts=facts)
+        return Understood(((intent, 1.0),), True, facts, later)
     probabilities, scores = classifier.judge(vector[None, :], [earlier])
     order = np.argsort(-probabilities[0], kind="stable")[:5]
     intents = tuple((classifier.classes_[place], float(probabilities[0][place])) for place in order)
-    return Understood(intents, bool(scores[0] >= classifier.in_scope_threshold), facts)
+    return Understood(intents, bool(scores[0] >= classifier.in_scope_threshold), facts, later)
+
+
+def _holds_later(spec: FactSpec, value: str, text: str, context: Context) -> bool:
+    return validity(spec, value, text, context.now, context.just_told).is_later(context.now.date())
 
 
 def _button(desk: Desk, text: str, context: Context) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.desk import Desk
-from bot.turn import Action, Answer, Ask, Clarify, Confirm, Forget, Quote, Say, Understood
+from bot.turn import Action, Answer, Ask, Clarify, Confirm, Forget, GoBack, LookBack, Quote, Say, Understood
 from finetune.calibration import CLARIFY_EACH, CLARIFY_TOGETHER
 from memory import Context
 from retrieval import Candidate
@@ -34,16 +34,19 @@ def decide(
 ) -> tuple[Action, Sequence[Candidate]]:
     """Return what to do about a message, and the help pages that were looked at.
 
-    In order: a colleague who was asked for by a button; what the bot has just asked for; a confident intent; a help
-    page that fits; a choice between close intents; and at last the admission that it was not understood, which after a
-    few times becomes a handoff. `find` looks for help pages; it is called only where they may matter.
+    In order: a colleague who was asked for by a button; an earlier value that the message points back to; what the bot
+    has just asked for; a confident intent; facts alone; what was said earlier, if that is asked; a choice between close
+    intents; a help page that fits; and at last the admission that it was not understood, which after a few times
+    becomes a handoff. `find` looks for help pages; it is called only where they may matter.
     """
     if understood.wants_colleague:
         return Say("handed_over_on_request", hand_off=True), ()
     action = (
-        _settle_pending(desk, understood, context)
+        _pointed_back(desk, thresholds, understood, context)
+        or _settle_pending(desk, understood, context)
         or _confident(desk, thresholds, understood, context)
         or _bare_facts(desk, understood, context)
+        or (LookBack() if understood.asks_back else None)
         or _close(desk, understood)
     )
     if action is not None:
@@ -52,11 +55,11 @@ def decide(
     return _next_best(desk, thresholds, understood, context, candidates), candidates
 
 
-def act(desk: Desk, intent: str, context: Context, facts: Mapping[str, str]) -> Action:
+def act(desk: Desk, intent: str, context: Context, facts: Mapping[str, str]) -> Answer | Ask | Confirm | Forget:
     """Return how to serve an intent, given the facts of this message.
 
-    A needed fact counts as known when it is in the message or was said in this session; one from an earlier session is
-    confirmed first, and one that is not known is asked for.
+    A needed fact counts as known when it is in the message or this session talks about it; one from an earlier session
+    is confirmed first, and one that is not known is asked for.
     """
     answer = desk.answers[intent]
     if answer.forget:
@@ -65,6 +68,9 @@ def act(desk: Desk, intent: str, context: Context, facts: Mapping[str, str]) -> 
     for need in answer.needs:
         if need in known:
             continue
+        if need in context.about:
+            known[need] = context.about[need]
+            continue
         remembered = context.facts.get(need)
         if remembered is None:
             return Ask(intent, need)
@@ -72,6 +78,27 @@ def act(desk: Desk, intent: str, context: Context, facts: Mapping[str, str]) -> 
             return Confirm(intent, need)
         known[need] = remembered.value
     return Answer(intent, known)
+
+
+def _pointed_back(desk: Desk, thresholds: Thresholds, understood: Understood, context: Context) -> Action | None:
+    """Return how to serve an earlier value: as the message asks, or as the last one did, or by looking it up.
+
+    A message that surely asks only what the value was ("what was my previous order number?") is left to its recap.
+    """
+    pointed = understood.pointed_at
+    sure = understood.in_scope and understood.confidence >= thresholds.answer
+    if pointed is None or pointed.fact in understood.facts or (sure and desk.answers[understood.intent].recap):
+        return None
+    if pointed.earlier is None:
+        return Say("nothing_earlier", facts={pointed.fact: pointed.than})
+    asked = [understood.intent] if sure else []
+    asked += [context.pending.get("intent", "")]
+    asked += [str(turn.decision.get("intent")) for turn in reversed(context.buffer)]
+    asked += [intent for intent, answer in desk.answers.items() if answer.tool]
+    intents = (intent for intent in asked if intent in desk.answers and pointed.fact in desk.answers[intent].needs)
+    intent = next(intents, None)
+    facts = {**understood.facts, pointed.fact: pointed.earlier.value}
+    return GoBack(pointed.earlier, act(desk, intent, context, facts) if intent else None)
 
 
 def _settle_pending(desk: Desk, understood: Understood, context: Context) -> Action | None:
@@ -100,7 +127,7 @@ def _settle_pending(desk: Desk, understood: Understood, context: Context) -> Act
 def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, context: Context) -> Action | None:
     if not understood.in_scope or understood.confidence < thresholds.answer:
         return None
-    if desk.answers[understood.intent].means == "information" and understood.facts:
+    if desk.answers[understood.intent].means == "information" and understood.told:
         return None
     return act(desk, understood.intent, context, understood.facts)
 
@@ -108,12 +135,12 @@ def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, conte
 def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action | None:
     """Return what facts alone lead to: the last question with the corrected fact, or a note that they are kept."""
     informs = any(desk.answers[intent].means == "information" for intent, _ in understood.intents[:3])
-    if not understood.facts or not informs:
+    if not understood.told or not informs:
         return None
     last = str(context.last.decision.get("intent")) if context.last else ""
     if last in desk.answers and set(desk.answers[last].needs) & set(understood.facts):
         return act(desk, last, context, understood.facts)
-    return Say("fact_noted", facts=understood.facts)
+    return Say("fact_noted", facts=understood.told)
 
 
 def _close(desk: Desk, understood: Understood) -> Action | None:

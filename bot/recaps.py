@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from bot.desk import Desk, fill
+from bot.pointing import asks_back
 from bot.turn import Source
 from memory import Context, ConversationMemory, Turn
 from memory.commitments import Commitment
 from memory.history import Session
 from memory.store import to_text
 from memory.summary import Digest
+from memory.told import validity
+from memory.validity import Validity
 
 _MOST_SESSIONS = 8
 _MOST_PROMISES = 12
+_MOST_LOOKED_AT = 8
 _MOST_TOPICS = 4  # topics of one conversation that are named, the latest ones
 # The evidence from which on a turn counts as what was asked about: nine times in ten it is, on questions about the
 # products that the bundled desk's logged customers did and did not talk of (`python -m benchmarks.memory_use`).
@@ -28,11 +33,12 @@ _QUOTED = 280  # characters of a past message or reply that are quoted back
 
 @dataclass(frozen=True)
 class Recap:
-    """What memory holds: `outcome` is `found` or `nothing`, `values` fill the desk's wording."""
+    """What memory holds: `outcome` is `found` or `nothing`, `values` fill the desk's wording, `about` is its fact."""
 
     outcome: str
     values: dict[str, str] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 class Recaps:
@@ -50,12 +56,22 @@ class Recaps:
             return self.last_session(context)
         if kind == "promises":
             return self._promises(context)
-        return self._topic(context) if kind == "topic" else self._detail(context, text)
+        return self._topic(context, text) if kind == "topic" else self._detail(context, text)
 
     def day(self, moment: datetime) -> str:
         """Return a date as people say it: `3 May 2026`."""
-        local = moment.astimezone(ZoneInfo(self._desk.settings.timezone))
-        return f"{local.day} {local:%B %Y}"
+        return _day(moment.astimezone(ZoneInfo(self._desk.settings.timezone)))
+
+    def worded(self, value: str, valid: Validity) -> str:
+        """Return a value with the days from which and until which it holds, where it has any."""
+        if valid.first is not None:
+            value = self._line("value_from", value=value, date=_day(valid.first))
+        return self._line("value_until", value=value, date=_day(valid.last)) if valid.last is not None else value
+
+    def noted(self, name: str, value: str, context: Context, message: str) -> str:
+        """Return a fact of the present message with its label and its days."""
+        spec = self._desk.facts[name]
+        return f"{spec.label}: {self.worded(value, validity(spec, value, message, context.now, context.just_told))}"
 
     def last_session(self, context: Context) -> Recap:
         """Return what the last earlier conversation was about."""
@@ -74,7 +90,8 @@ class Recaps:
         """Return what a colleague who takes over should know, the present turn included."""
         digest = context.digest.fold_all([one for one in context.buffer if one.number > context.digest.covers])
         digest = digest.fold(turn)
-        facts = [f"{self._desk.facts[name].label} {fact.value}" for name, fact in context.facts.items()]
+        known = [*context.facts.values(), *context.later]
+        facts = [f"{self._desk.facts[fact.name].label} {self.worded(fact.value, fact.valid)}" for fact in known]
         unsettled = [topic for topic, state in digest.topics if state != "answered"]
         promises = [one.text for one in context.promises]
         promises += [promise] if (promise := turn.decision["promise"]) else []
@@ -89,10 +106,10 @@ class Recaps:
 
     def _everything(self, context: Context) -> Recap:
         lines, sources = [], []
-        for name, fact in context.facts.items():
-            label, date = self._desk.facts[name].label, self.day(fact.said_at)
-            lines.append(self._line("fact_line", label=label, value=fact.value, date=date))
-            sources.append(Source("fact", name, f"{label}: {fact.value}", to_text(fact.said_at)))
+        for fact in [*context.facts.values(), *context.later]:
+            label, value = self._desk.facts[fact.name].label, self.worded(fact.value, fact.valid)
+            lines.append(self._line("fact_line", label=label, value=value, date=self.day(fact.said_at)))
+            sources.append(Source("fact", fact.name, f"{label}: {value}", to_text(fact.said_at)))
         for session, digest in self._digests(context):
             if digest.topics:
                 date = self.day(session.started_at)
@@ -121,7 +138,7 @@ class Recaps:
         state = one.state(now.astimezone(ZoneInfo(self._desk.settings.timezone)).date())
         values = {"date": self.day(one.made_at), "promise": one.text}
         if one.due is not None and state in ("open", "overdue"):
-            return self._line(f"promised_{state}", due=f"{one.due.day} {one.due:%B %Y}", **values)
+            return self._line(f"promised_{state}", due=_day(one.due), **values)
         return self._line("promised_line" if state == "open" else f"promised_{state}", **values)
 
     def _detail(self, context: Context, text: str) -> Recap:
@@ -131,23 +148,45 @@ class Recaps:
         newest = max(context.facts.values(), key=lambda fact: fact.said_at, default=None)
         name = max(named)[1] if named else newest.name if newest else next(iter(self._desk.facts), "")
         label = self._desk.facts[name].label if name else ""
-        fact = context.facts.get(name)
+        fact, later = context.facts.get(name), [one for one in context.later if one.name == name]
         if _EARLIER.search(lower):
             fact = next(iter(self._memory.values(context, name)[1:]), None)
-            label = self._line("earlier_label", label=label)
+            label, later = self._line("earlier_label", label=label), []
+        fact = fact or next(iter(later), None)
         if fact is None:
             return Recap("nothing", {"label": label})
-        source = Source("fact", name, f"{label}: {fact.value}", to_text(fact.said_at))
-        return Recap("found", {"label": label, "value": fact.value, "date": self.day(fact.said_at)}, (source,))
+        value = self.worded(fact.value, fact.valid)
+        if coming := "; ".join(self.worded(one.value, one.valid) for one in later if one != fact):
+            value = self._line("value_then", value=value, then=coming)
+        source = Source("fact", name, f"{label}: {value}", to_text(fact.said_at))
+        values = {"label": label, "value": value, "date": self.day(fact.said_at)}
+        return Recap("found", values, (source,), {name: fact.value})
 
-    def _topic(self, context: Context) -> Recap:
-        """Return the best recalled turn that was about what is asked; nothing where there is too little evidence."""
-        about = [hit.turn for hit in context.recalled if hit.evidence >= _SAID and hit.turn.decision.get("topic")]
-        if not about:
-            return _NOTHING
-        turn = about[0]
+    def said(self, context: Context, text: str) -> Recap:
+        """Return the turn in which something that a message asks about was said, and the bot's sentence for it."""
+        said = self._said(context, text)
+        if not said:
+            return Recap("never_said")
+        if not said[0].text:
+            return self._quoting("colleague_wrote", said[0])
+        answered = said[0].decision.get("topic") and said[0].decision.get("state") == "answered"
+        return self._quoting("asked_earlier" if answered else "said_earlier", said[0])
+
+    def _topic(self, context: Context, text: str) -> Recap:
+        """Return the turn that was about what is asked, best one that the desk has an answer to."""
+        said = [turn for turn in self._said(context, text) if turn.text]
+        said.sort(key=lambda turn: not turn.decision.get("topic"))
+        return self._quoting("found", said[0]) if said else _NOTHING
+
+    def _said(self, context: Context, text: str) -> list[Turn]:
+        """Return turns with enough evidence that they say what is asked, the most first; such questions say nothing."""
+        hits = [hit for hit in self._memory.about(context, text, _MOST_LOOKED_AT) if hit.evidence >= _SAID]
+        found = [hit.turn for hit in sorted(hits, key=lambda hit: -hit.evidence)]
+        return [turn for turn in found if turn.decision.get("action") != "recap" and not asks_back(turn.text)]
+
+    def _quoting(self, outcome: str, turn: Turn) -> Recap:
         values = {"date": self.day(turn.at), "question": _shorten(turn.text), "reply": _shorten(turn.reply)}
-        return Recap("found", values, (Source("turn", str(turn.id), turn.text[:80], to_text(turn.at)),))
+        return Recap(outcome, values, (Source("turn", str(turn.id), turn.words[:80], to_text(turn.at)),))
 
     def _digests(self, context: Context) -> list[tuple[Session, Digest]]:
         return self._memory.earlier(context, _MOST_SESSIONS)
@@ -160,6 +199,10 @@ class Recaps:
 
 
 _NOTHING = Recap("nothing")
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {day:%B %Y}"
 
 
 def _shorten(text: str) -> str:

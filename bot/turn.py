@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from langchain_core.messages import AIMessageChunk
 
-from memory import Turn
+from memory import Fact, Turn
 from memory.store import to_text
 
 _NO_SLUG = re.compile(r"[^\w-]")
@@ -36,16 +36,35 @@ class Source:
 
 
 @dataclass(frozen=True)
+class PointedAt:
+    """An earlier value of a fact that a message means, earlier `than` which; None where none is held."""
+
+    fact: str
+    than: str
+    earlier: Fact | None
+
+
+@dataclass(frozen=True)
 class Understood:
     """What a message says: `intents` with calibrated confidence, most likely first; `facts` name to value.
 
+    Facts that hold only from a later day on are not among them but in `later`: they are kept, and no reply uses them.
+    `asks_back` is whether it plainly asks about what was said earlier.
     `wants_colleague` says that a colleague was asked for by a button, whatever the words are.
     """
 
     intents: tuple[tuple[str, float], ...]
     in_scope: bool
     facts: Mapping[str, str] = field(default_factory=dict)
+    later: Mapping[str, str] = field(default_factory=dict)
     wants_colleague: bool = False
+    pointed_at: PointedAt | None = None
+    asks_back: bool = False
+
+    @property
+    def told(self) -> Mapping[str, str]:
+        """All facts of the message."""
+        return {**self.facts, **self.later}
 
     @property
     def intent(self) -> str:
@@ -105,6 +124,19 @@ class Forget:
 
 
 @dataclass(frozen=True)
+class GoBack:
+    """Name an earlier value of a fact with the day it was said, and do with it what `then` says, if anything."""
+
+    fact: Fact
+    then: Answer | Ask | Confirm | Forget | None
+
+
+@dataclass(frozen=True)
+class LookBack:
+    """Say whether something was said earlier, and when: recall's evidence decides."""
+
+
+@dataclass(frozen=True)
 class Say:
     """Say one of the bot's own sentences; `failure` counts towards handing over."""
 
@@ -114,7 +146,7 @@ class Say:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-Action = Answer | Ask | Confirm | Clarify | Quote | Forget | Say
+Action = Answer | Ask | Confirm | Clarify | Quote | Forget | GoBack | LookBack | Say
 
 
 @dataclass(frozen=True)

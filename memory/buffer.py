@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Text, bindparam, cast, select
 
+from memory.checksums import verify
 from memory.store import Turn, from_text
 from memory.tables import TURNS
 
 COLUMNS = (
     TURNS.c.id,
+    TURNS.c.customer_id,
     TURNS.c.session_id,
     TURNS.c.number,
     TURNS.c.at,
     TURNS.c.text,
     TURNS.c.reply,
-    TURNS.c.decision,
+    cast(TURNS.c.decision, Text).label("decision"),  # as it is stored: its checksum comes first
     TURNS.c.tokens,
+    TURNS.c.checksum,
 )
 _LAST = (
     select(*COLUMNS)
@@ -28,8 +32,14 @@ _LAST = (
 
 
 def to_turn(row: Any) -> Turn:
-    """Return a row of `COLUMNS` as a turn."""
-    return Turn(row.id, row.session_id, row.number, from_text(row.at), row.text, row.reply, row.decision, row.tokens)
+    """Return a row of `COLUMNS` as a turn.
+
+    Raises:
+        AlteredError: it does not say what was written.
+    """
+    verify("turns", row)
+    decision = json.loads(row.decision)
+    return Turn(row.id, row.session_id, row.number, from_text(row.at), row.text, row.reply, decision, row.tokens)
 
 
 def load_buffer(connection: Connection, session_id: str, budget: int, most: int) -> list[Turn]:

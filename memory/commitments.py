@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
+from memory.checksums import verify
 from memory.due import due_date
 from memory.store import Store, StoreError, from_text, to_text
 from memory.tables import COMMITMENTS, TURNS
@@ -100,6 +101,7 @@ def settle(store: Store, commitment_id: int, state: Literal["open", "kept", "can
 
 
 def _to_commitment(row: Any) -> Commitment:
+    verify("commitments", row)
     due = date.fromisoformat(row.due) if row.due else None
     settled = "" if row.state == "open" else row.state
     return Commitment(

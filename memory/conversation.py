@@ -15,14 +15,17 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from memory.boundaries import Boundaries
 from memory.buffer import load_buffer
 from memory.commitments import Commitment, commitments, keep_commitments, open_commitments
-from memory.facts import Fact, FactSpec, same_value
+from memory.facts import Fact, FactSpec
 from memory.history import Session, facts_of, hash_key, session_digest, sessions
 from memory.particulars import find_promises
 from memory.recall import Recall, Recalled, store_vectors
+from memory.redaction import GONE
 from memory.spent import is_spent
-from memory.store import Store, Turn, from_text, to_text
+from memory.store import Store, Turn, to_text
 from memory.summary import Digest, SummaryWriter, load_summaries, store_digest, turns_between, write_prose
-from memory.tables import CUSTOMERS, FACTS, SESSIONS, TURNS
+from memory.tables import CUSTOMERS, SESSIONS, TURNS
+from memory.told import began, counting, has_held, keep_facts, told_by, validity
+from memory.validity import ALWAYS, Validity
 from retrieval.encoder import Encoder
 
 
@@ -50,8 +53,8 @@ class Context:
 
     `number` is the number of the session's last turn, 0 in a new session. `prose` is empty without a chat model;
     `in_words` puts the digest into words. `promises` are the open commitments, oldest first. `facts` holds
-    the current value of each fact, whichever session it was said in. `epoch` is the customer's, 0 for one who is not
-    known.
+    the value of each fact that counts now, whichever session it was said in, `told` also what holds earlier or later.
+    `epoch` is the customer's, 0 for one who is not known.
     """
 
     session_id: str
@@ -67,6 +70,7 @@ class Context:
     promises: tuple[Commitment, ...] = ()
     recalled: tuple[Recalled, ...] = ()
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    told: tuple[Fact, ...] = ()
     epoch: int = 0
 
     @property
@@ -80,23 +84,40 @@ class Context:
         return self.buffer[-1] if self.buffer else None
 
     @property
+    def later(self) -> list[Fact]:
+        """Facts that hold from a later day on."""
+        return [fact for fact in self.told if fact.valid.is_later(self.now.date())]
+
+    @property
+    def just_told(self) -> list[Fact]:
+        """Facts that the last message said."""
+        return [fact for fact in self.told if self.last and fact.turn_id == self.last.id]
+
+    @property
     def pending(self) -> Mapping[str, Any]:
         """What the bot has just asked for, empty if nothing."""
         return (self.last.decision.get("pending") or {}) if self.last else {}
 
+    @property
+    def about(self) -> Mapping[str, str]:
+        """The facts this session talks about, the latest last, with the value last told or named; none forgotten."""
+        about: dict[str, str] = {}
+        for name, value in [item for turn in self.buffer for item in (turn.decision.get("about") or {}).items()]:
+            about.pop(name, None)
+            about |= {} if GONE in value else {name: value}
+        return about
+
     def messages(self) -> list[BaseMessage]:
         """Return the buffer as LangChain messages, oldest first."""
-        return [message for turn in self.buffer for message in (HumanMessage(turn.text), AIMessage(turn.reply))]
+        said: list[BaseMessage] = []
+        for turn in self.buffer:
+            said += [HumanMessage(turn.text)] if turn.text or not turn.by_colleague else []
+            said.append(AIMessage(turn.reply, name="colleague" if turn.by_colleague else None))
+        return said
 
 
 _SESSION = select(SESSIONS).where(SESSIONS.c.id == bindparam("session_id"))
 _EPOCH = select(CUSTOMERS.c.epoch).where(CUSTOMERS.c.id == bindparam("customer_id"))
-_FACTS = (
-    select(FACTS, TURNS.c.session_id)
-    .join(TURNS, TURNS.c.id == FACTS.c.turn_id)
-    .where(FACTS.c.customer_id == bindparam("customer_id"), FACTS.c.superseded_at.is_(None))
-    .order_by(FACTS.c.id)
-)
 
 
 class ConversationMemory:
@@ -139,6 +160,7 @@ class ConversationMemory:
             digest, prose, prose_covers = load_summaries(connection, session_id)
             prose = prose if prose_covers >= digest.covers else ""
             promises = self._crossing(open_commitments(connection, customer_id), session_id, now)
+            told = [fact for fact in told_by(connection, customer_id) if self._usable(fact, session_id, now)]
             recalled = self.recall.search(
                 connection,
                 customer_id,
@@ -161,12 +183,9 @@ class ConversationMemory:
                 prose=prose,
                 in_words=lambda: self._words(digest, [one for one in promises if one.session_id == session_id]),
                 promises=promises,
-                recalled=tuple(
-                    hit
-                    for hit in recalled
-                    if hit.turn.session_id == session_id or self.boundaries.cross("recall", hit.turn.at, now)
-                ),
-                facts=self._facts(connection, session_id, customer_id, now),
+                recalled=tuple(hit for hit in recalled if self._recallable(hit, session_id, now)),
+                facts=counting(told, now.date()),
+                told=tuple(told),
                 epoch=epoch,
             )
 
@@ -179,6 +198,16 @@ class ConversationMemory:
         with self.store.read() as connection:
             epoch = connection.scalar(_EPOCH, {"customer_id": customer_id}) or 0
             return self.recall.search(connection, customer_id, text, query, now, k, epoch=epoch)
+
+    def about(self, context: Context, text: str, k: int) -> list[Recalled]:
+        """Return up to `k` turns, best first, that may be known now, those of the present session included.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        query = self.encoder.encode([text])[0]
+        found = self.search(context.customer_id, text, query, context.now, k)
+        return [hit for hit in found if self._recallable(hit, context.session_id, context.now)]
 
     def save(
         self,
@@ -219,13 +248,29 @@ class ConversationMemory:
             }
             turn_id: int = connection.execute(insert(TURNS).returning(TURNS.c.id), row).scalar_one()
             store_vectors(connection, self.encoder, [turn_id], query.reshape(1, -1))
-            self._remember(connection, context, turn_id, facts)
+            told = {name: (value, self._validity(context, name, value, text)) for name, value in facts.items()}
+            keep_facts(connection, context.customer_id, turn_id, told, context.facts, context.now)
             keep_commitments(connection, context.customer_id, turn_id, _promises(reply, decision), context.now)
             turn = Turn(
                 turn_id, context.session_id, context.number + 1, context.now, text, reply, dict(decision), tokens
             )
             self._extend_digest(connection, context, turn)
         return turn_id
+
+    def tell(self, session_id: str, customer_id: str, text: str, now: datetime) -> int:
+        """Keep what a colleague wrote to a customer, with what it promises, as a turn of the session; return its id.
+
+        It says nothing on the customer's behalf: no fact is taken from it, and what the bot had asked for is dropped.
+
+        Raises:
+            WrongCustomerError: the session belongs to another customer.
+            ForgottenError: something of the customer was forgotten meanwhile; nothing is kept.
+            StoreError: the database cannot be read or written; nothing is kept.
+        """
+        query = self.encoder.encode([text])[0]
+        context = self.load(session_id, customer_id, text, query, now)
+        decision = {"action": "colleague", "written_by": "colleague"}
+        return self.save(context, "", text, decision, facts={}, query=query, handed_over=context.handed_over)
 
     def summarise(self, session_id: str, customer_id: str, writer: SummaryWriter) -> bool:
         """Let a chat model bring the prose summary of a session up to date; return whether it did."""
@@ -244,9 +289,12 @@ class ConversationMemory:
         return [(one, self._known(session_digest(self.store, one.id), one, context)) for one in found]
 
     def values(self, context: Context, name: str) -> list[Fact]:
-        """Return the values of a fact that may be known now, the current one first, then those it took the place of."""
+        """Return the values of a fact that may be known now, the one that counts first, then those before it."""
         told = facts_of(self.store, context.customer_id, history=True)
-        return [fact for fact in told if fact.name == name and self._usable(fact, context.session_id, context.now)]
+        mine = [fact for fact in told if fact.name == name and self._usable(fact, context.session_id, context.now)]
+        held = [fact for fact in mine if has_held(fact, context.now.date())]
+        current = context.facts.get(name)
+        return sorted(held, key=lambda fact: (fact == current, *began(fact)), reverse=True)
 
     def _crossing(self, promises: Sequence[Commitment], session_id: str, now: datetime) -> tuple[Commitment, ...]:
         return tuple(
@@ -260,13 +308,12 @@ class ConversationMemory:
             return digest
         return self.boundaries.digest(digest, session.last_at, context.now)
 
-    def _facts(self, connection: Connection, session_id: str, customer_id: str, now: datetime) -> dict[str, Fact]:
-        facts: dict[str, Fact] = {}
-        for row in connection.execute(_FACTS, {"customer_id": customer_id}):
-            fact = Fact(row.name, row.value, from_text(row.said_at), row.session_id, row.turn_id, row.id)
-            if self._usable(fact, session_id, now):
-                facts[fact.name] = fact
-        return facts
+    def _recallable(self, hit: Recalled, session_id: str, now: datetime) -> bool:
+        return hit.turn.session_id == session_id or self.boundaries.cross("recall", hit.turn.at, now)
+
+    def _validity(self, context: Context, name: str, value: str, text: str) -> Validity:
+        spec = self.specs.get(name)
+        return validity(spec, value, text, context.now, context.just_told) if spec else ALWAYS
 
     def _usable(self, fact: Fact, session_id: str, now: datetime) -> bool:
         """Return whether the desk still has such a fact, keeps it that long, and lets it into this session."""
@@ -297,22 +344,6 @@ class ConversationMemory:
         else:
             change = update(SESSIONS).where(SESSIONS.c.id == context.session_id)
             connection.execute(change.values(state=state, last_at=now))
-
-    def _remember(self, connection: Connection, context: Context, turn_id: int, facts: Mapping[str, str]) -> None:
-        """Store facts; a newer value ends the older one, an exact or near repeat changes nothing."""
-        now = to_text(context.now)
-        for name, value in facts.items():
-            known = context.facts.get(name)
-            if known is not None and same_value(known.value, value):
-                continue
-            row = {"customer_id": context.customer_id, "turn_id": turn_id, "name": name, "value": value}
-            connection.execute(
-                update(FACTS)
-                .where(FACTS.c.customer_id == context.customer_id, FACTS.c.name == name)
-                .where(FACTS.c.superseded_at.is_(None))
-                .values(superseded_at=now)
-            )
-            connection.execute(insert(FACTS), {**row, "said_at": now})
 
     def _extend_digest(self, connection: Connection, context: Context, turn: Turn) -> None:
         """Fold what leaves the buffer with this turn into the digest, and anything it has not covered before."""

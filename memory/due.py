@@ -1,8 +1,8 @@
-"""When something promised is due: "by Friday", "within 3 working days", "on 3 May", as a date."""
+"""Days to come that a text names: "by Friday", "within 3 working days", "on 3 May"; when something promised is due."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import regex
@@ -23,7 +23,7 @@ _SPAN = regex.compile(
     regex.IGNORECASE,
 )
 _NAMED = regex.compile(
-    rf"\b(?P<next>next )?(?P<weekday>{WEEKDAY})\b|\b(?P<soon>today|tonight|tomorrow|next week)\b"
+    rf"\b(?P<next>next )?(?P<weekday>{WEEKDAY})\b|\b(?P<soon>today|tonight|tomorrow|next (?:week|month))\b"
     r"|\bend of (?:the |this )?(?P<end>day|week|month)\b",
     regex.IGNORECASE,
 )
@@ -35,24 +35,35 @@ _DATE = regex.compile(
 )
 
 
+@dataclass(frozen=True)
+class Named:
+    """Days that a text names, from `first` to `last`, and where: `text[start:end]`; `dated` is a day of a month."""
+
+    start: int
+    end: int
+    first: date
+    last: date
+    dated: bool = False
+
+
 def due_date(text: str, said: datetime) -> date | None:
-    """Return the day on which the first time that a promise names has passed, None where it names none.
+    """Return the day on which the first time that a promise names has passed, None where it names none."""
+    named = named_days(text, said)
+    return named[0].last if named else None
+
+
+def named_days(text: str, said: datetime) -> list[Named]:
+    """Return the days to come that a text names, in its order.
 
     Counted from the day it was said, in that time's own zone; of "5 to 7 days" the later counts. Working days are
     Monday to Friday. A date without a year is the next such date.
     """
-    readings: tuple[tuple[regex.Pattern[str], Callable[[regex.Match[str], datetime], date | None]], ...] = (
-        (_SPAN, _after),
-        (_DATE, _on),
-        (_NAMED, _named),
-    )
     found = [
-        (match.start(), day)
-        for form, read in readings
-        for match in form.finditer(text)
-        if (day := read(match, said)) is not None
+        *(Named(*match.span(), day, day) for match in _SPAN.finditer(text) for day in [_after(match, said)]),
+        *(Named(*match.span(), day, day, True) for match in _DATE.finditer(text) if (day := _on(match, said))),
+        *(Named(*match.span(), *_named(match, said)) for match in _NAMED.finditer(text)),
     ]
-    return min(found)[1] if found else None
+    return sorted(found, key=lambda one: (one.start, one.last))
 
 
 def _after(match: regex.Match[str], said: datetime) -> date:
@@ -82,14 +93,22 @@ def _on(match: regex.Match[str], said: datetime) -> date | None:
         return None
 
 
-def _named(match: regex.Match[str], said: datetime) -> date:
+def _named(match: regex.Match[str], said: datetime) -> tuple[date, date]:
+    """Return the first and the last day of what is named."""
     today = said.date()
     if weekday := match["weekday"]:
         ahead = (_DAYS.index(weekday[:3].lower()) - today.weekday()) % 7
-        return today + timedelta(days=ahead + 7 if match["next"] and ahead == 0 else ahead)
-    if match["end"] == "month":
-        return (today.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
-    friday = today + timedelta(days=(_FRIDAY - today.weekday()) % 7)
+        day = today + timedelta(days=ahead + 7 if match["next"] and ahead == 0 else ahead)
+        return day, day
     named = (match["soon"] or match["end"]).lower()
-    others = {"tomorrow": today + timedelta(days=1), "week": friday, "next week": friday + timedelta(days=7)}
-    return others.get(named, today)
+    next_month = (today.replace(day=28) + timedelta(days=4)).replace(day=1)
+    friday = today + timedelta(days=(_FRIDAY - today.weekday()) % 7)
+    next_monday = today + timedelta(days=7 - today.weekday())
+    days = {
+        "tomorrow": (today + timedelta(days=1),) * 2,
+        "week": (friday, friday),
+        "month": (next_month - timedelta(days=1),) * 2,
+        "next week": (next_monday, friday + timedelta(days=7)),
+        "next month": (next_month, (next_month.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)),
+    }
+    return days.get(named, (today, today))

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import JSON, ColumnElement, Connection, Row, Table, Text, and_, func, select, update
 
+from memory.checksums import checksum, verify
 from memory.conversation import ConversationMemory
 from memory.facts import FactSpec
 from memory.fingerprints import WIDTH, windows
@@ -143,9 +144,11 @@ def _forget_fact(
                 continue
             evidence += _difference(row, whole)
             changed[place.table.name] = changed.get(place.table.name, 0) + 1
+            if "checksum" in whole:
+                new["checksum"] = checksum(place.table.name, whole)
             connection.execute(update(place.table).where(_is(place.table, row)).values(**new))
             if place.table is TURNS:
-                turns[row.id] = new["text"]
+                turns[row.id] = new["text"] or new["reply"]
                 sessions.add(row.session_id)
     drop_summaries(connection, sorted(sessions))
     if turns:
@@ -161,6 +164,8 @@ def _redacted(
     """Yield the rows of a scope with what their free text becomes."""
     names = [column.name for column in place.table.columns if isinstance(column.type, Text | JSON)]
     for row in place.read(connection, scope):
+        if place.owner == "turn" and "checksum" in place.table.c:
+            verify(place.table.name, row)  # a new checksum would hide that it is damaged
         yield row, {name: clean(row._mapping[name], hide) for name in names}
 
 

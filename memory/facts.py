@@ -8,6 +8,12 @@ from datetime import datetime
 
 import regex
 
+from memory.particulars import sentences
+from memory.validity import ALWAYS, Validity, read_validity
+
+_CLAUSE = regex.compile(r";|\band\b|\bthen\b|\bbut\b", regex.IGNORECASE)
+_ANY_DAY = datetime(2026, 1, 1)  # where words about time stand does not depend on the day
+
 
 @dataclass(frozen=True)
 class FactSpec:
@@ -16,7 +22,8 @@ class FactSpec:
     `patterns` find the fact anywhere in a message; `answers` match a whole message and count only when the bot has just
     asked for the fact. Both hold a group named `value`. `values` maps what customers say (lower case) to the value that
     is meant. `form` rewrites a value, `{value}` standing for the match: `R-{value}`. A match whose value fails `check`
-    is none. `words` are what customers call the fact; `ask` and `confirm` are wordings of the bot's questions.
+    is none. `words` are what customers call the fact; `ask` and `confirm` are wordings of the bot's questions. What is
+    `dated` may hold from a day on, or until one, that the message names: such words about time are no part of a value.
     """
 
     name: str
@@ -30,6 +37,7 @@ class FactSpec:
     ask: tuple[str, ...] = ()
     confirm: tuple[str, ...] = ()
     personal: bool = False
+    dated: bool = False
     keep_days: int = 365
     check: Callable[[str], bool] | None = None
 
@@ -39,6 +47,8 @@ class FactSpec:
         Raises:
             TimeoutError: one of the desk's patterns takes longer than a second.
         """
+        if self.dated:
+            text, _ = read_validity(text, _ANY_DAY)
         found = [match for pattern in self.patterns for match in pattern.finditer(text, timeout=1)]
         if not found and asked:
             matches = (pattern.fullmatch(text.strip(), timeout=1) for pattern in self.answers)
@@ -46,6 +56,19 @@ class FactSpec:
         found.sort(key=lambda match: match.start("value"))
         values = [self._form(match["value"]) for match in found]
         return next((value for value in reversed(values) if self.check is None or self.check(value)), None)
+
+    def validity(self, value: str, text: str, said: datetime) -> Validity:
+        """Return from when until when a message says that a value holds, by the clause or sentence that says the value.
+
+        Raises:
+            TimeoutError: one of the desk's patterns takes longer than a second.
+        """
+        for sentence in sentences(text) if self.dated else ():
+            for part in (*_CLAUSE.split(sentence), sentence):
+                _, valid = read_validity(part, said)
+                if valid != ALWAYS and self.find(part, asked=True) == value:
+                    return valid
+        return ALWAYS
 
     def spans(self, text: str, values: Collection[str]) -> list[tuple[int, int]]:
         """Return where a text says one of some values in the words of a customer, in order, without overlaps.
@@ -72,7 +95,10 @@ class FactSpec:
 
 @dataclass(frozen=True)
 class Fact:
-    """A fact that a customer told us: `turn_id` is the turn it was said in, None while that turn is under way."""
+    """A fact that a customer told us: `turn_id` is the turn it was said in, None while that turn is under way.
+
+    `valid` says from when until when it holds, `superseded_at` when another value took its place (`memory.told`).
+    """
 
     name: str
     value: str
@@ -80,6 +106,8 @@ class Fact:
     session_id: str
     turn_id: int | None = None
     id: int | None = None
+    valid: Validity = ALWAYS
+    superseded_at: datetime | None = None
 
 
 def find_facts(specs: Sequence[FactSpec], text: str, asked: str | None = None) -> dict[str, str]:

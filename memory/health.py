@@ -10,9 +10,11 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
+from memory.buffer import COLUMNS, to_turn
+from memory.checksums import verify
 from memory.facts import same_value
 from memory.store import Store
-from memory.tables import FACTS, TURNS
+from memory.tables import FACTS
 
 _MONTH = len("2026-11")
 
@@ -48,25 +50,28 @@ def health(store: Store, customer_id: str | None = None) -> Health:
     """Return the health of one customer's memory, or of all; it reads every turn's decision record once.
 
     Raises:
-        StoreError: the database cannot be read.
+        StoreError: the database cannot be read, or what a row says is damaged.
     """
     turns: Counter[str] = Counter()
     used: set[tuple[str, str]] = set()
     told: dict[tuple[str, str], list[Any]] = defaultdict(list)
     with store.read() as connection:
-        for row in connection.execute(_of(select(TURNS.c.customer_id, TURNS.c.at, TURNS.c.decision), customer_id)):
+        for row in connection.execute(_of(select(*COLUMNS), customer_id)):
             turns[row.at[:_MONTH]] += 1
-            used.update((row.customer_id, source["id"]) for source in _facts_cited(row.decision))
+            used.update((row.customer_id, source["id"]) for source in _facts_cited(to_turn(row).decision))
         for row in connection.execute(_of(select(FACTS).order_by(FACTS.c.said_at, FACTS.c.id), customer_id)):
+            verify("facts", row)
             told[row.customer_id, row.name].append(row)
     added = Counter(row.said_at[:_MONTH] for rows in told.values() for row in rows)
     current = {key: [row for row in rows if row.superseded_at is None] for key, rows in told.items()}
+    # A value for some days stands beside another, and may be the same again.
+    undated = {key: [row for row in rows if not (row.valid_from or row.valid_until)] for key, rows in told.items()}
     return Health(
         turns=turns.total(),
         facts=sum(map(len, current.values())),
         superseded=sum(map(len, told.values())) - sum(map(len, current.values())),
-        duplicates=_findings((key, _repeated(rows)) for key, rows in told.items()),
-        contradictions=_findings((key, _contradicting(rows)) for key, rows in told.items()),
+        duplicates=_findings((key, _repeated(rows)) for key, rows in undated.items()),
+        contradictions=_findings((key, _contradicting(rows)) for key, rows in undated.items()),
         never_used=_findings((key, rows) for key, rows in current.items() if key not in used),
         growth={month: (turns[month], added[month]) for month in sorted({*turns, *added})},
     )

@@ -15,7 +15,8 @@ from memory.facts import Fact
 from memory.places import PLACES, Scope
 from memory.store import Store, StoreError, Turn, from_text, to_text
 from memory.summary import Digest, load_summaries, turns_between
-from memory.tables import CUSTOMERS, FACTS, FEEDBACK, SESSIONS, TURNS
+from memory.tables import CUSTOMERS, FEEDBACK, SESSIONS, TURNS
+from memory.told import told_by
 
 
 class NothingHeldError(StoreError):
@@ -109,19 +110,8 @@ def session_digest(store: Store, session_id: str) -> Digest:
 
 def facts_of(store: Store, customer_id: str, *, history: bool = False) -> list[Fact]:
     """Return what a customer told us, newest first; with `history`, superseded values too."""
-    query = (
-        select(FACTS, TURNS.c.session_id)
-        .join(TURNS, TURNS.c.id == FACTS.c.turn_id)
-        .where(FACTS.c.customer_id == customer_id)
-        .order_by(FACTS.c.said_at.desc(), FACTS.c.id.desc())
-    )
-    if not history:
-        query = query.where(FACTS.c.superseded_at.is_(None))
     with store.read() as connection:
-        return [
-            Fact(row.name, row.value, from_text(row.said_at), row.session_id, row.turn_id, row.id)
-            for row in connection.execute(query)
-        ]
+        return told_by(connection, customer_id, history=history)[::-1]
 
 
 def rate(store: Store, customer_id: str, turn_id: int, rating: int, now: datetime) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
-from itertools import groupby
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Table, and_, delete, insert, select, update
 
 from memory.boundaries import ANONYMOUS
+from memory.checksums import COVERED, checksum, verify
 from memory.conversation import ConversationMemory
-from memory.facts import same_value
+from memory.facts import Fact, same_value
 from memory.places import PLACES
 from memory.spent import is_spent, spend
+from memory.store import to_text
 from memory.tables import CUSTOMERS, FACTS, SESSIONS
+from memory.told import is_over, told_by
 
 
 def join(memory: ConversationMemory, visitor_id: str, customer_id: str, now: datetime) -> int:
@@ -47,31 +49,46 @@ def _move(connection: Connection, visitor_id: str, customer_id: str) -> int:
     # Another epoch: an index that was built before does not hold the visitor's turns.
     if not connection.execute(update(CUSTOMERS).where(mine).values(created_at=since, epoch=time.time_ns())).rowcount:
         connection.execute(insert(CUSTOMERS), {"id": customer_id, "created_at": since})
-    told = select(FACTS.c.name).where(FACTS.c.customer_id == visitor_id).distinct()
-    names = list(connection.scalars(told))
+    names = set(connection.scalars(select(FACTS.c.name).where(FACTS.c.customer_id == visitor_id)))
     moved = 0
     for table in (place.table for place in PLACES if "customer_id" in place.table.c):
-        change = update(table).where(table.c.customer_id == visitor_id).values(customer_id=customer_id)
-        count = connection.execute(change).rowcount
+        count = _give(connection, table, visitor_id, customer_id)
         moved = count if table is SESSIONS else moved
     connection.execute(delete(CUSTOMERS).where(CUSTOMERS.c.id == visitor_id))
-    _order_facts(connection, customer_id, names)
+    for name in sorted(names):
+        _order_facts(connection, [fact for fact in told_by(connection, customer_id, history=True) if fact.name == name])
     return moved
 
 
-def _order_facts(connection: Connection, customer_id: str, names: list[str]) -> None:
-    """Let each value end the one said before it, as if all had been said by one; a repeat is no new value."""
-    query = select(FACTS).where(FACTS.c.customer_id == customer_id, FACTS.c.name.in_(names))
-    rows = connection.execute(query.order_by(FACTS.c.name, FACTS.c.said_at, FACTS.c.id)).all()
-    for _, values in groupby(rows, key=lambda row: row.name):
-        last = None
-        for row in values:
-            if last is not None and same_value(last.value, row.value):
-                connection.execute(delete(FACTS).where(FACTS.c.id == row.id))
-                continue
-            if last is not None:
-                ended = update(FACTS).where(FACTS.c.id == last.id)
-                connection.execute(ended.values(superseded_at=row.said_at))
-            last = row
-        if last is not None:
-            connection.execute(update(FACTS).where(FACTS.c.id == last.id).values(superseded_at=None))
+def _give(connection: Connection, table: Table, visitor_id: str, customer_id: str) -> int:
+    """Make a table's rows the customer's, with checksums that say so; return how many they are."""
+    theirs = table.c.customer_id == visitor_id
+    if table.name not in COVERED:
+        return connection.execute(update(table).where(theirs).values(customer_id=customer_id)).rowcount
+    rows = connection.execute(select(table).where(theirs)).all()
+    for row in rows:
+        verify(table.name, row)  # a new checksum would hide that it is damaged
+        values = {
+            "customer_id": customer_id,
+            "checksum": checksum(table.name, {**row._mapping, "customer_id": customer_id}),
+        }
+        this = and_(*(key == row._mapping[key.name] for key in table.primary_key))
+        connection.execute(update(table).where(this).values(values))
+    return len(rows)
+
+
+def _order_facts(connection: Connection, values: list[Fact]) -> None:
+    """Let each value of a fact end what it ends of those before it, as if one had said them all; a repeat goes."""
+    said = {fact.said_at for fact in values}
+    standing: list[Fact] = []
+    for fact in values:
+        if fact.superseded_at and fact.superseded_at not in said:
+            continue  # what ended it was forgotten
+        if any(same_value(one.value, fact.value) and one.valid == fact.valid for one in standing):
+            connection.execute(delete(FACTS).where(FACTS.c.id == fact.id))
+            continue
+        over = [one.id for one in standing if is_over(one, fact.value, fact.valid, fact.said_at.date())]
+        ended = update(FACTS).where(FACTS.c.id.in_(over))
+        connection.execute(ended.values(superseded_at=to_text(fact.said_at)))
+        connection.execute(update(FACTS).where(FACTS.c.id == fact.id).values(superseded_at=None))
+        standing = [one for one in standing if one.id not in over] + [fact]

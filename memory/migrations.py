@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, inspect, select, text
+from sqlalchemy import Connection, and_, delete, insert, inspect, select, text, update
 
 from memory import tables
+from memory.checksums import COVERED, checksum
 from memory.due import due_date
 
 
@@ -51,12 +52,37 @@ def m005_spent_visitors(connection: Connection) -> None:
     tables.SPENT_VISITORS.create(connection, checkfirst=True)
 
 
+def m006_checksums(connection: Connection) -> None:
+    """Note of every row what it says now, so that an alteration is noticed from now on."""
+    for name, covered in COVERED.items():
+        table = tables.METADATA.tables[name]
+        there = {column["name"] for column in inspect(connection).get_columns(name)}
+        if "checksum" not in there:
+            connection.execute(text(f"ALTER TABLE {name} ADD COLUMN checksum VARCHAR(16)"))
+        keys = list(table.primary_key)
+        said = [table.c[column] for column in covered if column in there and table.c[column] not in keys]
+        for rows in connection.execute(select(*keys, *said)).partitions(1000):
+            for row in rows:
+                this = and_(*(key == row._mapping[key.name] for key in keys))
+                connection.execute(update(table).where(this).values(checksum=checksum(name, row._asdict())))
+
+
+def m007_validity(connection: Connection) -> None:
+    """Let facts hold from a day on, or until one."""
+    there = {column["name"] for column in inspect(connection).get_columns("facts")}
+    for name in ("valid_from", "valid_until"):
+        if name not in there:
+            connection.execute(text(f"ALTER TABLE facts ADD COLUMN {name} VARCHAR(10)"))
+
+
 MIGRATIONS: list[Callable[[Connection], None]] = [
     m001_first_tables,
     m002_commitments,
     m003_epochs,
     m004_request_keys,
     m005_spent_visitors,
+    m006_checksums,
+    m007_validity,
 ]
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, delete, select
 
 from memory.buffer import COLUMNS, to_turn
+from memory.checksums import verify
 from memory.store import Turn, from_text
 from memory.tables import TURNS, VECTORS
 from retrieval.dialogue import DialogueIndex, Hit, Said
@@ -29,15 +30,7 @@ _OWN_TURNS = 1  # what an index takes by itself, in turns
 _ROUNDING = 1e-3  # how far the length of a sound unit vector may be from 1
 
 _NEW = (
-    select(
-        TURNS.c.id,
-        TURNS.c.session_id,
-        TURNS.c.at,
-        TURNS.c.text,
-        TURNS.c.reply,
-        VECTORS.c.vector,
-        VECTORS.c.encoder,
-    )
+    select(*COLUMNS, VECTORS.c.vector, VECTORS.c.encoder)
     .join(VECTORS, VECTORS.c.turn_id == TURNS.c.id, isouter=True)
     .where(TURNS.c.customer_id == bindparam("customer_id"), TURNS.c.id > bindparam("after"))
     .order_by(TURNS.c.id)
@@ -145,13 +138,14 @@ class Recall:
         usable = [good and bool(whole) for good, whole in zip(usable, unit, strict=True)]
         stale = [place for place, good in enumerate(usable) if not good]
         if stale:  # the vectors are missing, damaged or another encoder's: derived things are made again
-            vectors[stale] = self._encoder.encode([rows[place].text for place in stale])
+            vectors[stale] = self._encoder.encode([rows[place].text or rows[place].reply for place in stale])
         index.turns.add([_said(row) for row in rows], vectors)
         index.last = rows[-1].id
         self._count(customer_id, index, len(rows))
 
 
 def _said(row: Any) -> Said:
+    verify("turns", row)
     return Said(row.id, row.session_id, from_text(row.at).date(), f"{row.text}\n{row.reply}")
 
 

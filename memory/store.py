@@ -5,19 +5,23 @@ SQLite (WAL, full synchronisation, deleted content overwritten) by default, Post
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
+from memory.checksums import AlteredError, verify
 from memory.migrations import DamagedError, migrate
+from memory.tables import COMMITMENTS, FACTS, TURNS
 
 _LOG = logging.getLogger(__name__)
 BUSY_MS = 5000  # how long a writer waits for another process before it gives up
@@ -29,7 +33,10 @@ class StoreError(Exception):
 
 @dataclass(frozen=True)
 class Turn:
-    """A customer message and the bot's reply, with the decision record that led from one to the other."""
+    """A customer message and the reply to it, with the decision record that led from one to the other.
+
+    A colleague's own message is a turn without a `text`.
+    """
 
     id: int
     session_id: str
@@ -39,6 +46,16 @@ class Turn:
     reply: str
     decision: dict[str, Any]
     tokens: int = 0
+
+    @property
+    def by_colleague(self) -> bool:
+        """Whether a colleague wrote the reply."""
+        return bool(self.decision.get("written_by") == "colleague")
+
+    @property
+    def words(self) -> str:
+        """The customer's message, or the colleague's where there is none: what the turn's vector is of."""
+        return self.text or self.reply
 
 
 def to_text(moment: datetime) -> str:
@@ -143,13 +160,18 @@ class Store:
         """Read the whole database and refuse one that is damaged; it takes time in proportion to its size.
 
         Raises:
-            StoreError: a page, an index or a reference between rows is damaged.
+            StoreError: a page, an index, a reference between rows or what a row says is damaged.
         """
-        if self.engine.dialect.name != "sqlite":
-            return
         with self.read() as connection:
-            found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
-            orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+            if self.engine.dialect.name == "sqlite":
+                self._check_pages(connection)
+            for table in (TURNS, FACTS, COMMITMENTS):
+                for row in connection.execute(select(table).execution_options(yield_per=1000)):
+                    verify(table.name, row)
+
+    def _check_pages(self, connection: Connection) -> None:
+        found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
+        orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
         if found != "ok" or orphans:
             reason = "rows without what they belong to" if found == "ok" else " ".join(str(found).split())
             raise StoreError(_damaged(self.url, reason))
@@ -174,22 +196,29 @@ class Store:
             raise StoreError(_explain(self.url, error)) from error
         except sqlite3.Error as error:
             raise StoreError(_explain(self.url, error)) from error
+        except AlteredError as error:
+            raise StoreError(
+                f"The database {self.url} is damaged ({error}). Restore a backup, or forget that turn: "
+                f"rapport memory forget {error.customer_id} --turn {error.turn_id}"
+            ) from error
 
 
 def _engine(url: str) -> Engine:
     address = make_url(url)
     if address.get_backend_name() != "sqlite":
-        return create_engine(url, hide_parameters=True)
+        return create_engine(url, hide_parameters=True, json_deserializer=_read_json)
     Path(address.database or "").parent.mkdir(parents=True, exist_ok=True)
     # isolation_level None: transactions begin where we say so, not where the driver guesses.
     # hide_parameters: what customers wrote does not get into error messages, and by them into logs.
     connect_args = {"timeout": BUSY_MS / 1000, "isolation_level": None}
-    engine = create_engine(url, connect_args=connect_args, hide_parameters=True)
+    engine = create_engine(url, connect_args=connect_args, hide_parameters=True, json_deserializer=_read_json)
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: sqlite3.Connection, _: object) -> None:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}")
+        # A text that is damaged can be read, so that its checksum can tell, and be forgotten.
+        connection.text_factory = partial(str, encoding="utf-8", errors="replace")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -197,6 +226,14 @@ def _engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
     return engine
+
+
+def _read_json(content: str) -> Any:
+    """Return what JSON says, or the text itself where it is damaged: its checksum tells."""
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content
 
 
 def _explain(url: str, error: Exception) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, select
 
 from memory.buffer import COLUMNS, to_turn
+from memory.checksums import is_whole
 from memory.particulars import Particular, find_particulars, find_questions, missing, plain, sentences, states
 from memory.store import Store, StoreError, Turn
 from memory.tables import FACTS, SUMMARIES, TURNS
@@ -165,9 +166,14 @@ _BETWEEN = (
 
 
 def load_summaries(connection: Connection, session_id: str) -> tuple[Digest, str, int]:
-    """Return the digest of a session, the chat model's prose (may be empty) and the last turn number it covers."""
+    """Return the digest of a session, the chat model's prose (may be empty) and the last turn number it covers.
+
+    What is damaged counts as not there: it is made again.
+    """
     digest, prose, covers = Digest(), "", 0
     for row in connection.execute(_READ, {"session_id": session_id}):
+        if not is_whole("summaries", row):
+            continue
         if row.writer == "digest":
             first, last = row.turn_ids
             topics = tuple((topic, state) for topic, state in row.content["topics"])

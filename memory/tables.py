@@ -6,21 +6,29 @@
                                  |-1 feedback
               sessions 1-1 summaries per writer (the desk's digest, or the chat model's)
 
-Times are ISO 8601 text in UTC, so that they sort as text in every database.
+Times are ISO 8601 text in UTC, so that they sort as text in every database. A `checksum` is made of what a row says
+when it is written (`memory.checksums`).
 """
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
 from sqlalchemy import UniqueConstraint as Unique
+
+from memory.checksums import checksum
 
 METADATA = MetaData()
 
 
 def _parent(column: str) -> ForeignKey:
     return ForeignKey(column, ondelete="CASCADE")
+
+
+def _checksum(table: str) -> Column[Any]:
+    return Column("checksum", String(16), default=lambda context: checksum(table, context.get_current_parameters()))
 
 
 CUSTOMERS = Table(
@@ -54,6 +62,7 @@ TURNS = Table(
     Column("tokens", Integer, nullable=False),  # of text and reply together
     Column("decision", JSON, nullable=False),
     Column("request_key", String(64)),  # SHA-256 of the key by which a repeated request is known, in hex
+    _checksum("turns"),
     Unique("session_id", "number"),
     Index("turns_of_customer", "customer_id", "id"),
     sqlite_autoincrement=True,
@@ -76,6 +85,9 @@ FACTS = Table(
     Column("value", Text, nullable=False),
     Column("said_at", String(32), nullable=False),
     Column("superseded_at", String(32)),
+    _checksum("facts"),
+    Column("valid_from", String(10)),  # dates; none: from when it was said, and until it is superseded
+    Column("valid_until", String(10)),
     Index("facts_of_customer", "customer_id", "name"),
     Index("facts_of_turn", "turn_id"),
     sqlite_autoincrement=True,
@@ -91,6 +103,7 @@ COMMITMENTS = Table(
     Column("due", String(10)),  # a date, none where no time was named
     Column("state", String(16), nullable=False),  # open | kept | cancelled
     Column("settled_at", String(32)),
+    _checksum("commitments"),
     Index("commitments_of_customer", "customer_id", "state"),
     Index("commitments_of_turn", "turn_id"),
     Index("commitments_due", "state", "due"),
@@ -105,6 +118,7 @@ SUMMARIES = Table(
     Column("content", JSON, nullable=False),
     Column("turn_ids", JSON, nullable=False),  # [first, last] id of the turns it covers
     Column("covers", Integer, nullable=False),  # the last turn number it covers
+    _checksum("summaries"),
 )
 # Visitors who were joined to a customer: a hash of an id that nothing belongs to any more, so it is nobody's.
 SPENT_VISITORS = Table(

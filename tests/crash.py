@@ -1,14 +1,14 @@
-"""Kills the bot at random moments: every reply that was shown is still there, whole; nothing forgotten returns.
+"""Kills the bot at random moments: every reply that was shown is still there, whole; nothing that is gone returns.
 
     python -m tests.crash --kills 200                        some minutes; exit code 0 only when everything held
     python -m tests.crash --kills 200 --models ~/.rapport    use models that have been prepared already
 
 A child process answers messages in several sessions and writes each reply to a pipe once `respond` has returned it:
-that reply counts as shown. In between, customers come, say something and are forgotten, and a chat model writes
-summaries. The parent kills the child with SIGKILL after a random number of reports and a short random delay, now and
-then while it opens the database. The next child opens the same home, is asked to recall what was shown, and, while it
-waits, the parent reads the tables, and the files for what was forgotten. The next child loads its models while the
-present one answers, but opens the database only when it is told to.
+that reply counts as shown. In between, customers come, say something and are forgotten, or came years ago and are
+removed by retention, and a chat model writes summaries. The parent kills the child with SIGKILL after a random number
+of reports and a short random delay, now and then while it opens the database. The next child opens the same home, is
+asked to recall what was shown, and, while it waits, the parent reads the tables, and the files for what was forgotten.
+The next child loads its models while the present one answers, but opens the database only when it is told to.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +54,7 @@ _KILLED_OPENING = 1 / 8  # the share of lives that end while the database is ope
 
 _SAID_BEFORE_LEAVING = 2  # messages of a customer who is then forgotten
 _LEAVING_AFTER = 3  # messages of customers who stay
+_LONG_AGO = timedelta(days=1000)  # past whatever a later session may know
 
 _SAME = 0.999  # the least cosine similarity of a message with itself, rounding allowed for
 
@@ -86,8 +89,8 @@ class Outcome:
     """What the kills led to; `problems` is empty when everything held.
 
     `opening` counts the kills before the first message, `shown` holds every reply that was shown, `unshown` counts the
-    turns that are kept although the kill came before they were shown. `leaving` holds the customers whose forgetting
-    had begun, `forgotten` those for whom it was reported as done.
+    turns that are kept although the kill came before they were shown. `leaving` holds the customers whose forgetting,
+    or removal by retention, had begun, `forgotten` those for whom it was reported as done.
     """
 
     kills: int = 0
@@ -263,7 +266,8 @@ def answer_until_killed(home: Path) -> None:
     models = load(desk, settings.home)
     shown = json.loads(sys.stdin.readline())
     writer = FakeListChatModel(responses=["They asked about several orders.", "Here is what I know."])
-    bot = Chatbot(desk, models, Store(settings.database), settings, chat_model=writer)
+    age = _Age()
+    bot = Chatbot(desk, models, Store(settings.database), settings, writer, age)
     _show([one["turn_id"] for one in shown if not _recalls(bot, one)])
     first_order = json.loads(sys.stdin.readline())
     for number in itertools.count():
@@ -272,7 +276,10 @@ def answer_until_killed(home: Path) -> None:
         session = f"{customer}.{'long' if number % 4 < 2 else first_order}"
         _answer(bot, first_order + number, session, customer)
         if number % _LEAVING_AFTER == _LEAVING_AFTER - 1:
-            _come_and_leave(bot, f"leaver-{first_order + number}")
+            if (first_order // _ORDERS + number // _LEAVING_AFTER) % 2:  # lives begin with the one or the other
+                _come_and_fade(bot, age, f"fader-{first_order + number}")
+            else:
+                _come_and_leave(bot, f"leaver-{first_order + number}")
 
 
 def _answer(bot: Chatbot, number: int, session: str, customer: str) -> None:
@@ -283,13 +290,39 @@ def _answer(bot: Chatbot, number: int, session: str, customer: str) -> None:
     _show({**said, "turn_id": reply.turn_id, "text": reply.text, "action": reply.action})
 
 
+class _Age:
+    """The time of the child. The bot's own retention finds nothing due: the child does it itself, and says when."""
+
+    def __init__(self) -> None:
+        self.back = timedelta()
+
+    def __call__(self) -> datetime:
+        own = threading.current_thread().name == "rapport-retention"
+        return datetime.now(timezone.utc) - (_LONG_AGO if own else self.back)
+
+
 def _come_and_leave(bot: Chatbot, customer: str) -> None:
     """Say something as a new customer, who is then forgotten."""
+    _come(bot, customer)
+    bot.forget(customer)
+    _show({"forgotten": customer})
+
+
+def _come_and_fade(bot: Chatbot, age: _Age, customer: str) -> None:
+    """Say something as a customer of long ago, and let retention remove whoever is past their time."""
+    from memory.retention import retain
+
+    age.back = _LONG_AGO
+    _come(bot, customer)
+    age.back = timedelta()
+    retain(bot.memory, bot.clock())
+    _show({"forgotten": customer})
+
+
+def _come(bot: Chatbot, customer: str) -> None:
     for number in range(_SAID_BEFORE_LEAVING):
         bot.respond(f"I am {customer} and my parcel {number} is late", f"{customer}.1", customer)
     _show({"leaving": customer})
-    bot.forget(customer)
-    _show({"forgotten": customer})
 
 
 def _recalls(bot: Chatbot, shown: dict[str, Any]) -> bool:
@@ -328,10 +361,15 @@ def main() -> None:
         outcome = run(given.kills, prepared, Path(scratch) / "home", given.seed)
     for problem in outcome.problems:
         sys.stderr.write(problem + "\n")
+    begun = outcome.leaving - outcome.forgotten
+    gone = ", ".join(
+        f"{sum(who.startswith(kind) for who in outcome.forgotten)} customers {how} and "
+        f"{sum(who.startswith(kind) for who in begun)} more begun"
+        for kind, how in (("leaver", "forgotten"), ("fader", "removed by retention"))
+    )
     sys.stdout.write(
         f"{outcome.kills} kills, {outcome.opening} of them while opening: {len(outcome.shown)} replies were shown, "
-        f"{len(outcome.forgotten)} customers forgotten and {len(outcome.leaving - outcome.forgotten)} more begun, "
-        f"{len(outcome.problems)} problems; {outcome.unshown} more turns were kept before they could be shown "
+        f"{gone}, {len(outcome.problems)} problems; {outcome.unshown} more turns were kept before they could be shown "
         f"(seed {given.seed}, {time.monotonic() - started:.0f} s)\n"
     )
     sys.exit(bool(outcome.problems))

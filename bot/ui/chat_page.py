@@ -14,6 +14,7 @@ from bot.turn import Reply, sources_of
 from bot.ui.markup import plain, reply_markup, source_line
 from bot.ui.memory_panel import memory_panel
 from bot.ui.visitor import Visitors
+from memory import Turn
 from memory.history import rate, ratings, sessions, transcript
 
 Messages = list[dict[str, Any]]
@@ -132,9 +133,10 @@ def chat_page(bot: Chatbot, visitors: Visitors) -> gr.Blocks:
         def thumb(event: gr.LikeData, shown: str, request: gr.Request) -> None:
             customer = _customer(visitors, request)
             turns = transcript(bot.memory.store, shown, customer)
-            place = (int(event.index if isinstance(event.index, int) else event.index[0]) - 2) // 2
-            if 0 <= place < len(turns):
-                rate(bot.memory.store, customer, turns[place].id, 1 if event.liked else -1, bot.clock())
+            place = int(event.index if isinstance(event.index, int) else event.index[0])
+            shown_by = [None, *(turn for turn in turns for _ in _bubbles(bot, turn))]
+            if 0 <= place < len(shown_by) and (turn := shown_by[place]) is not None:
+                rate(bot.memory.store, customer, turn.id, 1 if event.liked else -1, bot.clock())
 
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
         again = {"fn": lambda seen: seen + 1, "inputs": turns_seen, "outputs": turns_seen, **quiet}
@@ -166,13 +168,18 @@ def show(bot: Chatbot, customer: str, session_id: str) -> Any:
     turns = transcript(bot.memory.store, session_id, customer)
     greeting = bot.greet(session_id, customer)
     messages: Messages = [{"role": "assistant", "content": plain(greeting.text) + source_line(greeting.sources)}]
-    for turn in turns:
-        messages.append({"role": "user", "content": plain(turn.text)})
-        messages.append({"role": "assistant", "content": plain(turn.reply) + source_line(sources_of(turn))})
+    messages += [bubble for turn in turns for bubble in _bubbles(bot, turn)]
     last = turns[-1].decision.get("suggestions", []) if turns else greeting.suggestions
     messages[-1]["options"] = _options(last)
     given = ratings(bot.memory.store, session_id)
     return gr.update(value=messages, feedback_value=[None, *(_LIKED.get(given.get(turn.id, 0)) for turn in turns)])
+
+
+def _bubbles(bot: Chatbot, turn: Turn) -> Messages:
+    """Return a turn as it is shown: the customer's message, if there is one, and the reply with who wrote it."""
+    asked = [{"role": "user", "content": plain(turn.text)}] if turn.text or not turn.by_colleague else []
+    head = f"<b>{plain(bot.desk.replies['colleague'][0])}</b><br>" if turn.by_colleague else ""
+    return [*asked, {"role": "assistant", "content": head + plain(turn.reply) + source_line(sources_of(turn))}]
 
 
 def _options(suggestions: Any) -> list[dict[str, str]]:

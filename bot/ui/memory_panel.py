@@ -15,7 +15,7 @@ from bot.correction import CorrectionError
 from bot.ui.markup import plain
 from bot.ui.remembered import Entry, Forgettable, Section, receipt_line, remembered, search
 from bot.ui.visitor import Visitors
-from memory import StoreError
+from memory import StoreError, Turn
 from memory.conversation import ForgottenError
 
 _LOG = logging.getLogger(__name__)
@@ -109,11 +109,15 @@ class _Panel:
         turns = "".join(
             f"<li{' class=source' if turn.id == entry.source else ''}>"
             f"<time>{self.bot.recaps.day(turn.at)}, {turn.at.astimezone(zone):%H:%M}</time>"
-            f"<p><b>You</b> {plain(turn.text)}</p>"
-            f"<p><b>{plain(self.bot.desk.settings.bot_name)}</b> {plain(turn.reply)}</p></li>"
+            f"{f'<p><b>You</b> {plain(turn.text)}</p>' if turn.text else ''}"
+            f"<p><b>{plain(self._writer(turn))}</b> {plain(turn.reply)}</p></li>"
             for turn in entry.turns
         )
         return f"<details><summary>{plain(entry.where)}</summary><ol>{turns}</ol></details>"
+
+    def _writer(self, turn: Turn) -> str:
+        desk = self.bot.desk
+        return desk.replies["colleague"][0] if turn.by_colleague else desk.settings.bot_name
 
     def _corrects(self, button: gr.Button, entry: Entry) -> None:
         """Let a button open a field for a fact's new value."""

@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypedDict
-from zoneinfo import ZoneInfo
 
 from bot.chatbot import Chatbot
 from bot.message import clean
 from bot.turn import sources_of
 from memory import Turn
 from memory.commitments import Commitment, commitments
+from memory.facts import Fact
 from memory.history import around, facts_of, session_digest, sessions, transcript
 from memory.recall import Recalled
 from memory.receipt import Receipt
 from memory.summary import load_summaries
+from memory.told import counting
 
 _MOST_SESSIONS = 8
 _MOST_PROMISES = 12
@@ -119,20 +120,21 @@ def _count(number: int, place: str) -> str:
 
 
 def _facts(bot: Chatbot, customer: str) -> list[Entry]:
-    store, specs = bot.memory.store, bot.desk.facts
-    return [
-        Entry(
-            f"{specs[fact.name].label}: {fact.value}",
-            f"you told me on {bot.recaps.day(fact.said_at)}",
-            around(store, customer, fact.turn_id or 0),
-            {"fact": fact.name},
-            fact.turn_id or 0,
-            fact.name,
-            fact.value,
-        )
-        for fact in facts_of(store, customer)
-        if fact.name in specs
-    ]
+    """Return the values that count now, and those for a later day."""
+    told = [fact for fact in facts_of(bot.memory.store, customer) if fact.name in bot.desk.facts]
+    today = bot.clock().date()
+    now = counting(told, today)
+    shown = [fact for fact in told if fact == now.get(fact.name) or fact.valid.is_later(today)]
+    return [_fact(bot, customer, fact, later=fact.valid.is_later(today)) for fact in shown]
+
+
+def _fact(bot: Chatbot, customer: str, fact: Fact, *, later: bool) -> Entry:
+    what = f"{bot.desk.facts[fact.name].label}: {bot.recaps.worded(fact.value, fact.valid)}"
+    where, turn = f"you told me on {bot.recaps.day(fact.said_at)}", fact.turn_id or 0
+    turns = around(bot.memory.store, customer, turn)
+    if later:  # a fact's field corrects the value of now, and its Forget takes every value
+        return Entry(what, where, turns, {"turn_id": turn}, turn)
+    return Entry(what, where, turns, {"fact": fact.name}, turn, fact.name, fact.value)
 
 
 def _promises(bot: Chatbot, customer: str) -> list[Entry]:
@@ -151,7 +153,7 @@ def _promises(bot: Chatbot, customer: str) -> list[Entry]:
 
 def _state(bot: Chatbot, one: Commitment) -> str:
     """Return what has become of a promise, with the day it is due while that matters."""
-    state = one.state(bot.clock().astimezone(ZoneInfo(bot.desk.settings.timezone)).date())
+    state = one.state(bot.clock().date())
     if one.due is None or state not in ("open", "overdue"):
         return state
     return f"{state}, due by {one.due.day} {one.due:%B %Y}"
@@ -195,4 +197,4 @@ def _used(bot: Chatbot, customer: str, session_id: str) -> list[Entry]:
 def _hit(bot: Chatbot, hit: Recalled) -> Entry:
     near = [turn for turn in (hit.before, hit.turn, hit.after) if turn is not None]
     where = f"our chat of {bot.recaps.day(hit.turn.at)}"
-    return Entry(f"“{hit.turn.text}”", where, near, {"turn_id": hit.turn.id}, hit.turn.id)
+    return Entry(f"“{hit.turn.words}”", where, near, {"turn_id": hit.turn.id}, hit.turn.id)

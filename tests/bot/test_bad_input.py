@@ -93,3 +93,15 @@ def test_full_disk_keeps_nothing_and_says_so(make_bot: Callable[..., Chatbot]) -
     assert replies[-1].action == "failed"
     kept = [reply.turn_id for reply in replies if reply.action != "failed"]
     assert [turn.id for turn in transcript(bot.memory.store, "s1", "nora")][1:] == kept
+
+
+def test_a_damaged_memory_is_not_answered_from_and_the_log_names_the_remedy(
+    bot: Chatbot, caplog: pytest.LogCaptureFixture
+) -> None:
+    bot.respond("my order is R-10234", "s1", "nora")
+    with bot.memory.store.write() as connection:
+        connection.exec_driver_sql("UPDATE facts SET value = 'R-10235'")
+    reply = bot.respond("where is my order?", "s1", "nora")
+    assert (reply.action, reply.turn_id) == ("failed", 0)
+    assert "R-1023" not in reply.text
+    assert "restore a backup, or forget that turn: rapport memory forget nora --turn 1" in caplog.text.lower()

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -312,3 +313,25 @@ def test_strange_ids_are_refused(bot: Chatbot, session: str) -> None:
 def test_runnable_refuses_what_is_not_a_message(bot: Chatbot) -> None:
     with pytest.raises(TypeError, match="a message is a text"):
         bot.invoke({"session_id": "s1"})
+
+
+def test_a_fact_for_a_later_day_is_kept_for_that_day_and_not_used_before(bot: Chatbot, clock: Clock) -> None:
+    say(bot, "my email is old@example.com")
+    noted = say(bot, "I'm moving to Lindenweg 4 on 1 December", "from Monday reach me at new@example.com")
+    assert "new@example.com" not in noted or "from 30 November 2026" in noted
+    about = say(bot, "what do you know about me?")
+    assert "old@example.com (you told me on 24 November 2026)" in about
+    assert "new@example.com from 30 November 2026 (you told me on 24 November 2026)" in about
+    assert "Lindenweg 4 from 1 December 2026" in about
+    clock.advance(days=7)
+    about = say(bot, "what do you know about me?", session="s2")
+    assert "old@example.com" not in about
+    assert "new@example.com" in about
+    assert "Lindenweg 4" in about
+
+
+def test_a_day_is_the_desks_own(bot: Chatbot, clock: Clock) -> None:
+    clock.now = clock.now.replace(month=6, day=30, hour=23, minute=30)  # in London, 1 July has begun
+    say(bot, "from tomorrow my email is new@example.com")
+    (fact,) = facts_of(bot.memory.store, "nora")
+    assert fact.valid.first == date(2026, 7, 2)

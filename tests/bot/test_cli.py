@@ -133,6 +133,7 @@ def test_what_was_said_in_a_chat_is_shown_exported_and_forgotten(rapport: Run) -
 
     assert {one["id"]: one["turns"] for one in everyone} == {"nora": 2, "tom": 1}
     assert {one["fact"]: one["value"] for one in facts} == {"email": "nora@example.com", "order_number": "R-10234"}
+    assert {(one["state"], one["from"], one["until"]) for one in facts} == {("now", None, None)}
     assert [turn["text"] for turn in held["turns"]] == ["hi, my email is nora@example.com", "where is R-10234?"]
     assert "tom@example.com" not in json.dumps(held)
     assert "nora@example.com" in rapport("memory", "show", "nora", "--personal").stdout

@@ -1,0 +1,75 @@
+"""Messages that point back: "and the one before?" to an earlier value, "did I tell you …?" to what was said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import regex
+
+from bot.desk import Desk
+from bot.turn import PointedAt
+from memory import Context, Fact, FactSpec
+from memory.facts import same_value
+
+_LEAD = (
+    r"^(?:(?:and|ok(?:ay)?|so|but|no|sorry|then|please|what(?:'s| is| was| about)?|how about|where(?:'s| is)|i meant?"
+    r"|is|has|did|does|when(?:'s| is| will| does)|will|check|look up|show me|tell me about)[\s,]+)*"
+)
+_LAST = r"(?:that|this|it|the last|my last)"
+_BEFORE = tuple(
+    regex.compile(form)
+    for form in (
+        rf"\b(?:the|my) (?P<noun>\w+)(?: number)? before {_LAST} (?:one|order|number)\b",
+        rf"{_LEAD}(?:the|my) (?P<noun>\w+)(?: number)? before(?: {_LAST}| last)?\W*$",
+        rf"\b(?:the|that) (?P<noun>one) before(?: {_LAST}| last)?\W*$",
+        r"\b(?:the|my) (?:previous|earlier) (?P<noun>\w+)",
+        r"\b(?:the|my) last (?P<noun>\w+) but one\b|\bthe last but (?P<noun>one)\b",
+    )
+)
+_OTHER = regex.compile(rf"{_LEAD}(?:the|my) other (?P<noun>\w+)")
+
+_ASKS_BACK = regex.compile(
+    r"""\b(?:did|have|had|didn't|haven't)\ (?:i|we|you)\ (?:ever\ |already\ |not\ |once\ )*
+        (?:tell|told|say|said|mention(?:ed)?|ask(?:ed)?|talk(?:ed)?|speak|spoken?|discuss(?:ed)?|write|written|give|given)\b
+    |\bdo\ you\ (?:still\ )?(?:remember|recall)\b(?!\ me\W*$)""",
+    regex.VERBOSE,
+)
+
+
+def asks_back(text: str) -> bool:
+    """Return whether a message plainly asks about what was said earlier: "did I tell you about …?"."""
+    return _ASKS_BACK.search(_plain(text)) is not None
+
+
+def points_back(desk: Desk, text: str, context: Context, values: Callable[[str], Sequence[Fact]]) -> PointedAt | None:
+    """Return the earlier value that a message means, None where it means none.
+
+    It can mean one only of a kind of fact that the session talks about, or that the bot has just asked for. `values`
+    returns those of a kind that were told, the one that counts first.
+    """
+    asked = str(context.pending.get("fact", ""))
+    kinds = [asked, *reversed(list(context.about))]
+    plain = _plain(text)
+    before = next((match["noun"] for form in _BEFORE if (match := form.search(plain))), None)
+    other = match["noun"] if before is None and (match := _OTHER.search(plain)) else None
+    noun = before or other
+    kind = next((name for name in kinds if noun and name in desk.facts and _called(desk.facts[name], noun)), None)
+    if kind is None:
+        return None
+    told: list[Fact] = []
+    for fact in values(kind):
+        told += [] if any(same_value(fact.value, one.value) for one in told) else [fact]
+    talked_of = None if kind == asked else context.about.get(kind)
+    meant = talked_of or (told[0].value if told else "")
+    place = next((place for place, fact in enumerate(told) if same_value(fact.value, meant)), -1)
+    rest = [fact for number, fact in enumerate(told) if number > place or (other and number != place)]
+    return PointedAt(kind, meant, rest[0] if rest else None) if rest or talked_of else None
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().replace("’", "'").split())
+
+
+def _called(spec: FactSpec, noun: str) -> bool:
+    """Return whether a noun stands for a kind of fact: "one", a word of its label, or what customers call it."""
+    return noun in {"one", *spec.label.lower().split(), *(words.split()[-1] for words in spec.words)}
