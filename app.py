@@ -6,7 +6,11 @@ rapport serve            the chat page on http://127.0.0.1:7860
 from __future__ import annotations
 
 import errno
+import hashlib
+import ipaddress
+import math
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -15,9 +19,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from bot.audit import Audit
 from bot.cli import cli
 from bot.problems import RapportError
-from bot.settings import Settings, read_settings
+from bot.settings import Settings, read_settings, settings_as_text
+from bot.team import Team
 from bot.terminal import DeskOption, HomeOption, err, prepared
 from memory import StoreError
 from retrieval.loaders import ArticleError
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from bot.chatbot import Chatbot
+
+_SHUTDOWN_S = 10  # seconds that requests under way get to end
 
 
 @cli.command()
@@ -39,16 +47,31 @@ def serve(
     """Serve the chat page; the models are prepared first where there are none."""
     settings = read_settings(desk=desk, home=home, host=host, port=port)
     refuse_taken_port(settings)
+    refuse_open_doors(settings)
     prepared(settings)
     import uvicorn
 
     from bot.chatbot import Chatbot
+    from bot.logs import write_logs
 
+    write_logs(settings.log_level)
+    # uvicorn ends by itself and raises the signal again: the bot is closed before this process ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     bot = Chatbot.open(settings=settings)
     try:
         application = build(bot)
+        note_settings(settings)
         err.print(f"Chat with {bot.desk.settings.name} on http://{settings.host}:{settings.port}", highlight=False)
-        uvicorn.run(application, host=settings.host, port=settings.port, log_level="warning")
+        uvicorn.run(
+            application,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=math.ceil(_SHUTDOWN_S + settings.chat_timeout_s * bool(settings.chat_model)),
+        )
     finally:
         bot.close()
 
@@ -60,30 +83,51 @@ def build(bot: Chatbot) -> FastAPI:
     import gradio as gr
     from fastapi import FastAPI
     from fastapi.middleware.cors import CORSMiddleware
+    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+    from bot.channels.browsers import SecurityHeaders, cross_origin
     from bot.channels.caller import Callers
-    from bot.channels.errors import answer_errors
+    from bot.channels.errors import LastResort, answer_errors
     from bot.channels.memory_api import memory_api
+    from bot.channels.monitoring import monitoring
     from bot.channels.openai import openai_api
     from bot.channels.rasa import rasa_api
+    from bot.channels.rate_limits import RateLimits
+    from bot.channels.request_limits import RequestLimits
     from bot.channels.rest import rest_api
     from bot.channels.turns import TurnQueue
+    from bot.logs import RequestLog
     from bot.ui.articles import article_pages
     from bot.ui.chat_page import CSS, THEME, chat_page
+    from bot.ui.team.door import Door, login_pages
+    from bot.ui.team.pages import team_pages
+    from bot.ui.team.template import Templates
     from bot.ui.visitor import VisitorMiddleware
 
     callers = Callers(bot.settings, bot)
-    visitors = callers.visitors
+    visitors, limits = callers.visitors, RateLimits()
+    settings, origins = bot.settings, bot.desk.settings.portals.origins
     application = FastAPI(title="Rapport", docs_url=None, redoc_url=None, openapi_url=None)
-    # Without one of our own, gradio answers every origin with credentials.
-    application.add_middleware(CORSMiddleware, allow_origins=[])
+    # What is added last sees a request first.
     application.add_middleware(VisitorMiddleware, visitors=visitors)
+    application.add_middleware(RequestLimits, settings=settings, callers=callers, limits=limits)
+    application.add_middleware(LastResort)
+    # Without one of our own, gradio answers every origin with credentials.
+    application.add_middleware(CORSMiddleware, **cross_origin(origins))
+    application.add_middleware(SecurityHeaders, origins=origins)
+    application.add_middleware(RequestLog)
+    application.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies)
     answer_errors(application)
     application.include_router(article_pages(bot.desk))
     application.include_router(memory_api(bot, callers))
-    application.mount("/api/v1", rest_api(bot, callers, TurnQueue(bot.settings.max_waiting_turns)))
+    turns = TurnQueue(settings.max_waiting_turns)
+    application.mount("/api/v1", rest_api(bot, callers, turns))
     application.include_router(openai_api(bot, callers))
     application.include_router(rasa_api(bot, callers))
+    door, templates = Door(bot, callers, limits), Templates(bot.desk)
+    application.include_router(monitoring(bot, callers, door))
+    application.include_router(login_pages(door, templates))
+    application.include_router(team_pages(bot, door, templates))
     mounted: FastAPI = gr.mount_gradio_app(
         application,
         chat_page(bot, visitors),
@@ -116,6 +160,38 @@ def refuse_taken_port(settings: Settings) -> None:
             if error.errno == errno.EADDRINUSE:
                 raise RapportError(f"{where} is in use. Stop the other program or set RAPPORT_PORT.") from None
             raise RapportError(f"{where} cannot be served on ({error.strerror}). Check RAPPORT_HOST.") from None
+
+
+def refuse_open_doors(settings: Settings) -> None:
+    """Refuse to serve other machines before the team has a password.
+
+    Raises:
+        RapportError: the address is not this machine's own, and there is no password.
+    """
+    if not _is_loopback(settings.host) and not Team(settings.home).has_password:
+        raise RapportError(
+            f"{settings.host} can be reached from other machines, and the team's pages have no password yet. "
+            "Set one first: rapport team set-password"
+        )
+
+
+def note_settings(settings: Settings) -> None:
+    """Note in the audit log with which settings and which desk.yaml a server starts, where they have changed.
+
+    Raises:
+        OSError: the audit log cannot be written.
+    """
+    audit = Audit(settings.home)
+    desk = hashlib.sha256((settings.desk / "desk.yaml").read_bytes()).hexdigest()[:16]
+    values = {**settings_as_text(settings, audit.mark), "desk_file": desk}
+    audit.note_settings({name: value for name, value in values.items() if value})
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def main() -> None:

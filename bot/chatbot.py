@@ -27,6 +27,7 @@ from bot.calls import ChatInput, RepeatedKeyError, arguments, make_ids
 from bot.correction import CorrectionError, read_correction
 from bot.desk import Desk
 from bot.desk_reader import read_desk
+from bot.exporting import export
 from bot.forgetting import forget
 from bot.generation import Generation, GenerationError, make_chat_model
 from bot.locks import SessionLocks
@@ -50,6 +51,7 @@ from memory.receipt import Receipt
 from memory.store import to_text
 
 _LOG = logging.getLogger(__name__)
+_FINISH_S = 10  # seconds that closing waits for turns under way
 _PIECE = re.compile(r"\S+\s*")
 
 
@@ -101,6 +103,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
         tools = desk.make_tools(settings.home / "desks" / desk.name, clock().date())
         self._answers = Answers(desk, tools, self.recaps)
         self._generation = Generation(chat_model, desk, settings.chat_timeout_s) if chat_model else None
+        self.when_replied: Callable[[Reply], None] = lambda _reply: None  # told of every turn, kept or failed
         self._locks = SessionLocks()
         self._classifying = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="rapport-classifier")
         self._background = ThreadPoolExecutor(1, thread_name_prefix="rapport-summary")
@@ -130,12 +133,19 @@ class Chatbot(Runnable[ChatInput, Reply]):
         return cls(read, models, Store(settings.database), settings, chat_model or make_chat_model(settings), clock)
 
     def close(self) -> None:
-        """Finish summaries under way and close the database."""
+        """Finish turns and summaries under way and close the database."""
+        if not self._locks.wait(_FINISH_S):
+            _LOG.warning("%d turns did not end within %d s.", self._locks.under_way, _FINISH_S)
         self._watch.close()
         self._retention.close()
         self._classifying.shutdown(wait=True)
         self._background.shutdown(wait=True)
         self.memory.store.close()
+
+    @property
+    def turns_under_way(self) -> int:
+        """How many turns are under way or wait for the one before them in their session."""
+        return self._locks.under_way
 
     def respond(self, text: str, session_id: str = "", customer_id: str = "", *, key: str = "") -> Reply:
         """Return the reply to a message, once the turn is on disk.
@@ -186,6 +196,15 @@ class Chatbot(Runnable[ChatInput, Reply]):
         """
         scope = Scope(customer_id, session_id, turn_id, fact)
         return forget(self.memory, scope, self.desk, self.settings.home, self.clock())
+
+    def export(self, customer_id: str) -> dict[str, Any]:
+        """Return everything held about a customer, ready for JSON; the audit log notes that it was asked for.
+
+        Raises:
+            StoreError: nothing is held about such a customer.
+            OSError: the audit log cannot be written.
+        """
+        return export(self.memory.store, customer_id, self.settings.home, self.clock())
 
     def join(self, visitor_id: str, customer_id: str) -> int:
         """Make everything of an anonymous visitor a customer's, once; return how many sessions that are.
@@ -279,15 +298,21 @@ class Chatbot(Runnable[ChatInput, Reply]):
             raise
         except ForgottenError as error:
             _LOG.info("A turn of session %s was not kept: %s", session_id, error)
-            yield Reply(self.desk.replies["failed"][0], "failed", session_id=session_id, replaces=True)
+            yield self._failed(session_id)
             return
         except Exception:  # noqa: BLE001 - the edge of a turn: whatever failed, nothing of it is kept and the customer is told so
             _LOG.exception("A turn of session %s failed and was not kept.", session_id)
-            yield Reply(self.desk.replies["failed"][0], "failed", session_id=session_id, replaces=True)
+            yield self._failed(session_id)
             return
+        self.when_replied(reply)
         if not written:
             yield from (Reply(piece) for piece in _PIECE.findall(reply.text))
         yield replace(reply, text="")
+
+    def _failed(self, session_id: str) -> Reply:
+        reply = Reply(self.desk.replies["failed"][0], "failed", session_id=session_id, replaces=True)
+        self.when_replied(reply)
+        return reply
 
     def _repeated(self, text: str, session_id: str, customer_id: str, key: str) -> Reply | None:
         """Return the reply that was given when the message was sent before, None where it was not.

@@ -14,6 +14,7 @@ import typer
 from rich.text import Text
 
 from bot.answer_cli import train_answer_command
+from bot.audit_cli import audit_cli
 from bot.desk import DESKS
 from bot.desk_reader import check_desk, read_desk
 from bot.keys_cli import keys_cli
@@ -23,6 +24,7 @@ from bot.models import load
 from bot.problems import RapportError
 from bot.settings import read_settings
 from bot.suggest_cli import suggest
+from bot.team_cli import team_cli
 from bot.terminal import DeskOption, HomeOption, JsonOption, err, out, prepared, print_json, print_line
 from bot.train_cli import evaluate, models_cli, train_cli
 from memory import Store, StoreError
@@ -40,6 +42,8 @@ cli.add_typer(models_cli, name="models")
 cli.add_typer(memory_cli, name="memory")
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(log_cli, name="log")
+cli.add_typer(team_cli, name="team")
+cli.add_typer(audit_cli, name="audit")
 cli.command()(evaluate)
 cli.command()(suggest)
 train_cli.command("answer")(train_answer_command)

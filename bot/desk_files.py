@@ -72,6 +72,15 @@ class MemoryLimits(_File):
     anonymous_days: int = Field(default=365, ge=1, le=3650)
 
 
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$", max_length=200)]
+
+
+class Portals(_File):
+    """Other people's sites where this desk's bot may be: `origins` like `https://shop.example`, without a path."""
+
+    origins: tuple[Origin, ...] = ()
+
+
 class DeskFile(_File):
     """`desk.yaml`."""
 
@@ -82,6 +91,7 @@ class DeskFile(_File):
     hours: dict[Day, Annotated[tuple[time, time], BeforeValidator(_hours)]] = {}
     policy: Policy = Policy()
     memory: MemoryLimits = MemoryLimits()
+    portals: Portals = Portals()
     starters: tuple[str, ...] = ()
     replies: dict[str, Sentences] = {}
 

@@ -1,4 +1,4 @@
-"""Forgetting for a desk: memory's places, what models keep of messages, and the receipt."""
+"""Forgetting for a desk: memory's places, what models keep of messages, the receipt, and the entry in the audit log."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from bot.audit import Audit
 from bot.desk import Desk
 from bot.training_rows import TrainingRows
 from memory import ConversationMemory
@@ -15,7 +16,7 @@ from memory.receipt import Receipt, issue
 
 
 def forget(memory: ConversationMemory, scope: Scope, desk: Desk, home: Path, now: datetime) -> Receipt:
-    """Forget a scope everywhere and return the receipt, which is also kept under `HOME/receipts/`.
+    """Forget a scope everywhere and return the receipt, kept under `HOME/receipts/` and noted in the audit log.
 
     Raises:
         StoreError: the database cannot be written, or another program keeps the rows from being overwritten.
@@ -23,7 +24,10 @@ def forget(memory: ConversationMemory, scope: Scope, desk: Desk, home: Path, now
     """
     public = list(public_texts(desk))
     erased = erase(memory, scope, [TrainingRows(home, public)])
-    return issue(erased, home, now, public)
+    receipt = issue(erased, home, now, public)
+    audit = Audit(home, lambda: now)
+    audit.note("erased", what=receipt.what, customer=audit.mark(scope.customer_id), receipt=receipt.id)
+    return receipt
 
 
 def public_texts(desk: Desk) -> Iterator[str]:

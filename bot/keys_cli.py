@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bot.audit import Audit
 from bot.keys import SCOPES, Keys, KeyScope
 from bot.problems import RapportError
 from bot.settings import read_settings
@@ -28,13 +29,14 @@ def keys_add(
     """Make a key and print it, once: only its hash is kept."""
     if not _NAME.fullmatch(name):
         raise RapportError(f"The name {name[:80]!r} must be 1 to 64 letters, digits or . _ -")
-    keys = Keys(read_settings(home=home).home)
-    _show(keys.add(name, _scopes(scope), timedelta(days=days) if days else None))
+    folder, scopes = read_settings(home=home).home, _scopes(scope)
+    _show(Keys(folder).add(name, scopes, timedelta(days=days) if days else None))
+    Audit(folder).note("key_added", name=name, scopes=" ".join(scopes))
 
 
 @keys_cli.command("list")
 def keys_list(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """List the keys that count now; what they are is not kept."""
+    """List the keys that count now, with times in UTC; what they are is not kept."""
     rows = [
         {
             "name": key.name,
@@ -56,14 +58,18 @@ def keys_rotate(
     home: HomeOption = None,
 ) -> None:
     """Make a new key of the same name and scopes; the old one goes on for a while, so that nothing stops."""
-    _show(Keys(read_settings(home=home).home).rotate(name, timedelta(hours=grace)))
+    folder = read_settings(home=home).home
+    _show(Keys(folder).rotate(name, timedelta(hours=grace)))
+    Audit(folder).note("key_rotated", name=name, grace_hours=f"{grace:g}")
     err.print(f"The old key ends in {grace:g} hours; at once: rapport keys rotate {name} --grace 0", highlight=False)
 
 
 @keys_cli.command("revoke")
 def keys_revoke(name: NameArgument, home: HomeOption = None) -> None:
     """Let the keys of a name count no longer, at once."""
-    count = Keys(read_settings(home=home).home).revoke(name)
+    folder = read_settings(home=home).home
+    count = Keys(folder).revoke(name)
+    Audit(folder).note("key_revoked", name=name)
     print_line(f"{count} key{'s' if count > 1 else ''} of {name} revoked.")
 
 
@@ -79,4 +85,4 @@ def _show(key: str) -> None:
 
 
 def _minute(moment: datetime | None) -> str:
-    return moment.isoformat(timespec="minutes") if moment else "never"
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else "never"

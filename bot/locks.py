@@ -12,8 +12,19 @@ class SessionLocks:
     """A queue for each session that has a turn under way."""
 
     def __init__(self) -> None:
-        self._guard = threading.Lock()
+        self._guard = threading.Condition()
         self._queues: dict[str, deque[threading.Event]] = {}
+
+    @property
+    def under_way(self) -> int:
+        """How many turns hold their session or wait for it."""
+        with self._guard:
+            return sum(map(len, self._queues.values()))
+
+    def wait(self, most_s: float) -> bool:
+        """Wait until no session is held; return whether that was within some seconds."""
+        with self._guard:
+            return self._guard.wait_for(lambda: not self._queues, most_s)
 
     @contextmanager
     def hold(self, session_id: str) -> Iterator[None]:
@@ -33,3 +44,4 @@ class SessionLocks:
                     queue[0].set()
                 else:
                     del self._queues[session_id]
+                    self._guard.notify_all()

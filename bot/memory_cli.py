@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from bot.desk_reader import read_desk
+from bot.exporting import export
 from bot.forgetting import forget
 from bot.models import load
 from bot.problems import RapportError
@@ -23,7 +24,7 @@ from memory import ConversationMemory, Store
 from memory.commitments import commitments, overdue, settle
 from memory.facts import Fact
 from memory.health import health
-from memory.history import customers, export, facts_of
+from memory.history import customers, facts_of
 from memory.places import Scope
 from memory.proof import Proof, prove
 from memory.receipt import Receipt, ReceiptError, read_receipt
@@ -58,8 +59,9 @@ def memory_show(
 @memory_cli.command("export")
 def memory_export(customer: str, home: HomeOption = None) -> None:
     """Print everything held about a customer as JSON."""
-    with _store(home) as store:
-        print_json(export(store, customer))
+    settings = read_settings(home=home)
+    with _store(settings.home) as store:
+        print_json(export(store, customer, settings.home, datetime.now(timezone.utc)))
 
 
 @memory_cli.command("forget")
@@ -81,7 +83,7 @@ def memory_forget(
     models = load(read, settings.home)
     with _store(settings.home) as store:
         if export_to is not None:
-            _write_export(store, customer, export_to)
+            _write_export(store, customer, export_to, settings.home)
         memory = ConversationMemory(store, models.encoder, list(read.facts.values()))
         scope = Scope(customer, session, turn, fact)
         receipt = forget(memory, scope, read, settings.home, datetime.now(timezone.utc))
@@ -201,11 +203,11 @@ def _store(home: Path | None) -> Iterator[Store]:
         store.close()
 
 
-def _write_export(store: Store, customer: str, path: Path) -> None:
+def _write_export(store: Store, customer: str, path: Path, home: Path) -> None:
     """Write everything held about a customer to a file that is not there yet."""
     if path.exists():
         raise RapportError(f"{path} is already there. Name another file; nothing was forgotten.")
-    held = json.dumps(export(store, customer), indent=2, ensure_ascii=False)
+    held = json.dumps(export(store, customer, home, datetime.now(timezone.utc)), indent=2, ensure_ascii=False)
     try:
         write_whole(path, held.encode() + b"\n")
     except OSError as error:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -33,12 +36,35 @@ class Settings(BaseSettings):
     jwt_public_key: Path | None = Field(None, description="A PEM file: checks tokens signed by RS256 or ES256.")
     jwt_audience: str = Field("", description="The `aud` that customers' tokens must have.")
 
+    rate_customer: str = Field("120/minute", description="What one customer may ask for, as `limits` writes it.")
+    rate_address: str = Field("600/minute", description="What one network address may ask for.")
+    rate_key: str = Field("6000/minute", description="What one API key may ask for.")
+    trusted_proxies: str = Field("127.0.0.1", description="Proxies whose X-Forwarded-For and -Proto are believed.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="What is logged.")
+
     tracker: Literal["", "tensorboard", "wandb"] = Field("", description="Where trainings may be watched.")
 
     @field_validator("home", "desk", "jwt_public_key")
     @classmethod
     def _expand(cls, path: Path | None) -> Path | None:
         return path and path.expanduser()
+
+    @field_validator("rate_customer", "rate_address", "rate_key")
+    @classmethod
+    def _is_rate(cls, rate: str) -> str:
+        if not re.fullmatch(r"[1-9]\d{0,8} ?(?:/|per) ?(?:second|minute|hour|day)", rate):
+            raise ValueError("it must be like 120/minute: a number a second, minute, hour or day")
+        return rate
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: str) -> str:
+        for one in filter(None, (part.strip() for part in proxies.split(","))):
+            try:
+                ipaddress.ip_network(one, strict=False)
+            except ValueError:
+                raise ValueError("it must be addresses or networks like 10.0.0.0/8, with commas between them") from None
+        return proxies
 
     @field_validator("jwt_secret")
     @classmethod
@@ -63,6 +89,21 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The database's URL."""
         return self.database_url or f"sqlite:///{self.home.resolve() / 'rapport.sqlite'}"
+
+
+def settings_as_text(settings: Settings, mark: Callable[[str], str]) -> dict[str, str]:
+    """Return all settings by name, of secrets and of addresses that may hold one a mark alone."""
+    return {
+        name: mark(f"{name} {_plain(value)}") if name in _SECRET and _plain(value) else _plain(value)
+        for name, value in settings
+    }
+
+
+_SECRET = ("jwt_secret", "chat_api_key", "database_url", "chat_base_url")
+
+
+def _plain(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else "" if value is None else str(value)
 
 
 def read_settings(**given: object) -> Settings:

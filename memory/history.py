@@ -59,6 +59,13 @@ def find_session(store: Store, session_id: str) -> Session | None:
         return None if row is None else _session(row)
 
 
+def handed_over(store: Store, most: int) -> list[Session]:
+    """Return the sessions of all customers that a colleague takes over, the latest first."""
+    query = select(SESSIONS).where(SESSIONS.c.state == "handed_over").order_by(SESSIONS.c.last_at.desc()).limit(most)
+    with store.read() as connection:
+        return [_session(row) for row in connection.execute(query)]
+
+
 def transcript(store: Store, session_id: str, customer_id: str) -> list[Turn]:
     """Return all turns of a customer's session in order; empty where the session is not theirs."""
     with store.read() as connection:

@@ -2,24 +2,80 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from memory import StoreError
+
+_LOG = logging.getLogger(__name__)
+_CODES = {400: "bad_request", 401: "unproven", 403: "forbidden", 404: "not_found", 405: "bad_method", 413: "too_large"}
 
 
 class ApiError(Exception):
     """A request that is refused: `code` is for programs, the message says a person what to do."""
 
-    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status, self.code, self.headers = status, code, headers
 
+    def response(self) -> JSONResponse:
+        """Return the refusal as JSON."""
+        return JSONResponse({"error": {"code": self.code, "message": str(self)}}, self.status, headers=self.headers)
+
 
 def answer_errors(application: FastAPI) -> None:
-    """Let an application answer an `ApiError` as JSON."""
+    """Let an application answer what goes wrong as JSON: refusals, wrong input, and a database that is busy."""
 
     async def answer(_request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, ApiError)  # noqa: S101 (what the handler is registered for)
-        body = {"error": {"code": error.code, "message": str(error)}}
-        return JSONResponse(body, error.status, headers=error.headers)
+        return _refusal(error).response()
 
-    application.add_exception_handler(ApiError, answer)
+    for kind in (ApiError, HTTPException, RequestValidationError, StoreError):
+        application.add_exception_handler(kind, answer)
+
+
+def _refusal(error: Exception) -> ApiError:
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, HTTPException):
+        code = _CODES.get(error.status_code, "refused")
+        return ApiError(error.status_code, code, str(error.detail), error.headers)
+    if isinstance(error, RequestValidationError):  # what was sent is not repeated: it may be personal
+        wrong = {f"{'.'.join(map(str, one['loc'][1:])) or 'the body'}: {one['msg']}" for one in error.errors()}
+        lines = "; ".join(sorted(wrong))[:1000].encode("utf-8", "replace").decode()  # a name may hold a lone surrogate
+        return ApiError(422, "invalid", f"The request cannot be used. {lines}.")
+    _LOG.error("The database cannot be used: %s", error)
+    message = "The database cannot be used just now. Nothing was kept; try again in a moment."
+    return ApiError(503, "unavailable", message, {"Retry-After": "5"})
+
+
+class LastResort:
+    """Answers whatever nobody has caught with a plain 500; what it was stands in the log alone."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception:  # noqa: BLE001 - the edge of a request: whatever failed, nobody outside sees how
+            _LOG.exception("A request failed: %s %s", scope["method"], scope["path"])
+            if not begun:
+                error = ApiError(500, "failed", "Something went wrong on our side. Try again in a moment.")
+                await error.response()(scope, receive, send)

@@ -8,7 +8,7 @@ from bot.channels.caller import Caller, Callers
 from bot.channels.errors import ApiError
 from bot.channels.schemas import CustomerId
 from bot.chatbot import Chatbot
-from memory.history import NothingHeldError, export
+from memory.history import NothingHeldError
 from memory.receipt import Receipt
 
 
@@ -27,7 +27,7 @@ def memory_api(bot: Chatbot, callers: Callers) -> APIRouter:
     def held(customer: Annotated[str, Depends(customer)]) -> dict[str, Any]:
         """Every row of every table that belongs to the customer. 404 where nothing is held."""
         try:
-            return export(bot.memory.store, customer)
+            return bot.export(customer)
         except NothingHeldError as error:
             raise ApiError(404, "nothing_held", str(error)) from None
 

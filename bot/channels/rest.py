@@ -5,14 +5,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from bot.calls import ID, RepeatedKeyError
 from bot.channels import schemas
 from bot.channels.caller import Caller, Callers
-from bot.channels.errors import ApiError
+from bot.channels.errors import ApiError, answer_errors
 from bot.channels.memory_api import memory_api
-from bot.channels.openapi import ABOUT, REFUSALS, SECURITY, refuse_as_json
+from bot.channels.openapi import ABOUT, REFUSALS, SECURITY
 from bot.channels.schemas import CustomerId, MessageId, MessageReply
 from bot.channels.session_ids import SessionIds
 from bot.channels.sse import EVENTS, stream_turn
@@ -23,7 +22,6 @@ from bot.turn import Reply
 from memory.conversation import WrongCustomerError
 from memory.history import around, find_session, page, rate, ratings, sessions
 
-MOST_BYTES = 64 * 1024  # of a request
 _PAGE = 100  # messages
 
 SessionId = Annotated[str, Path(description="As `POST /sessions` gave it.")]
@@ -51,8 +49,7 @@ def rest_api(bot: Chatbot, callers: Callers, turns: TurnQueue) -> FastAPI:
         dependencies=SECURITY,
         responses=REFUSALS,
     )
-    api.add_middleware(RequestBodyLimitMiddleware, max_body_size=MOST_BYTES)
-    refuse_as_json(api)
+    answer_errors(api)
     api.include_router(_conversation(bot, callers, turns))
     api.include_router(memory_api(bot, callers), prefix="/me")
     api.include_router(visitor_api(callers))

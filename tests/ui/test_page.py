@@ -118,6 +118,17 @@ def test_page_fits_a_phone_and_asks_nobody_else(server: Server, browser: Browser
     context.close()
 
 
+def test_page_works_within_its_own_content_security_policy(server: Server, nora: BrowserContext) -> None:
+    page = nora.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(server.url)
+    expect(page.locator("#chat .message").first).to_be_visible(timeout=30_000)
+    say(page, "my email is nora@example.com", "nora@example.com")
+    expect(page.locator("#panel")).to_contain_text("nora@example.com")
+    assert [text for text in complaints if "Content Security Policy" in text] == []
+
+
 def test_source_link_opens_the_help_page(server: Server, nora: BrowserContext) -> None:
     page = visit(nora, server)
     say(page, "until when can I return an item?", "45 days")
