@@ -1,4 +1,7 @@
-"""The proof of an erasure: every byte under the home is searched for the fingerprints of what was erased."""
+"""The proof of an erasure: every byte under the home is searched for the fingerprints of what was erased.
+
+Of a database server every row is searched; its files, logs and backups belong to whoever runs it.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import select
+
 from memory.erasure import stored
 from memory.fingerprints import Fingerprints
 from memory.places import PLACES
 from memory.receipt import Receipt, customer_mark, receipt_key
 from memory.store import Store
+from memory.tables import METADATA
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,9 @@ def prove(
         progress("Searching", searched / total)
         hits += [(mark, str(path), offset) for mark, offset in marks.search_file(path)]
         searched += path.stat().st_size
+    if not store.files():
+        for table, texts in _rows(store):
+            hits += [(mark, f"table {table}", 0) for mark in marks.search_all(texts)]
     progress("Searching", 1.0)
     said = _said_by_right(receipt, home, store, {mark for mark, _, _ in hits})
     left = sorted({(path, offset) for mark, path, offset in hits if mark not in said})
@@ -70,6 +79,14 @@ def _files(home: Path) -> Iterator[Path]:
             continue
         seen.add(real)
         yield from (path for name in names if (path := real / name).is_file())
+
+
+def _rows(store: Store) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """Yield every table's name and what its rows hold."""
+    with store.read() as connection:
+        for table in METADATA.sorted_tables:
+            rows = connection.execute(select(table).execution_options(yield_per=1000))
+            yield table.name, (part for row in rows for part in stored(row))
 
 
 def _said_by_right(receipt: Receipt, home: Path, store: Store, hits: set[str]) -> set[str]:

@@ -1,6 +1,7 @@
 """The database: opening it safely, and the transactions that everything kept goes through.
 
-SQLite (WAL, full synchronisation, deleted content overwritten) by default, PostgreSQL by URL.
+SQLite (WAL, full synchronisation, deleted content overwritten) by default, PostgreSQL by URL. With both, a read sees
+one state of the rows and writers come one after the other.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from memory.migrations import DamagedError, migrate
 from memory.tables import COMMITMENTS, FACTS, TURNS
 
 _LOG = logging.getLogger(__name__)
+_WRITERS = 7_277_670  # names the lock that PostgreSQL's writers take, among all locks of a database
 BUSY_MS = 5000  # how long a writer waits for another process before it gives up
 
 
@@ -87,9 +89,12 @@ class Store:
         try:
             with self.write() as connection:
                 migrate(connection)
-        except DamagedError as error:
-            raise StoreError(_damaged(self.url, str(error))) from error
-        except ValueError as error:
+        except (DamagedError, ValueError, StoreError) as error:
+            self.close()
+            if isinstance(error, StoreError):
+                raise
+            if isinstance(error, DamagedError):
+                raise StoreError(_damaged(self.url, str(error))) from error
             raise StoreError(f"The database {self.url} cannot be used: {error}. Upgrade Rapport.") from error
         self._finish_purge()
 
@@ -188,9 +193,22 @@ class Store:
         self.engine.dispose()
 
     @contextmanager
+    def _begun(self, connection: Connection, immediate: bool) -> Iterator[None]:
+        """Begin a transaction: one that writes waits for the writer before it, as an erasure counts on."""
+        if self.engine.dialect.name == "sqlite":
+            with connection.execution_options(rapport_immediate=immediate).begin():
+                yield
+            return
+        isolation = "READ COMMITTED" if immediate else "REPEATABLE READ"
+        with connection.execution_options(isolation_level=isolation).begin():
+            if immediate:
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS})")
+            yield
+
+    @contextmanager
     def _transaction(self, *, immediate: bool) -> Iterator[Connection]:
         try:
-            with self.engine.connect().execution_options(rapport_immediate=immediate) as connection, connection.begin():
+            with self.engine.connect() as connection, self._begun(connection, immediate):
                 yield connection
         except DBAPIError as error:
             raise StoreError(_explain(self.url, error)) from error
@@ -238,7 +256,9 @@ def _read_json(content: str) -> Any:
 
 def _explain(url: str, error: Exception) -> str:
     """Return one sentence for a database error: what is wrong, where, what to do."""
-    reason = str(getattr(error, "orig", None) or error).strip()
+    cause = getattr(error, "orig", None) or error
+    # PostgreSQL's details name values of rows.
+    reason = str(getattr(getattr(cause, "diag", None), "message_primary", None) or cause).strip()
     if "locked" in reason:
         return f"The database {url} is locked by another program. Stop that program, then try again."
     if "malformed" in reason or "not a database" in reason:

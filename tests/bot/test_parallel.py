@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from bot.chatbot import Chatbot
 from bot.turn import Reply
@@ -19,7 +22,12 @@ def order(session: int, sender: int, number: int) -> str:
     return f"R-{10_000 + session * IN_FLIGHT * EACH + sender * EACH + number}"
 
 
-def test_fifty_sessions_with_two_messages_in_flight_each(bot: Chatbot) -> None:
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_fifty_sessions_with_two_messages_in_flight_each(
+    make_bot: Callable[..., Chatbot], database: str, request: pytest.FixtureRequest
+) -> None:
+    url = "" if database == "sqlite" else request.getfixturevalue(database)
+    bot = make_bot(settings={"database_url": url})
     start = threading.Barrier(SESSIONS * IN_FLIGHT)
 
     def send(place: int) -> list[Reply]:

@@ -1,4 +1,8 @@
-"""What the memory tests share: a database each, a few kinds of facts, and a way to talk."""
+"""What the memory tests share: a database each, a few kinds of facts, and a way to talk.
+
+The tests are the specification that every kind of database must pass: all of them run on SQLite, and those that do not
+look into its file (`database`) on PostgreSQL too.
+"""
 
 from __future__ import annotations
 
@@ -72,14 +76,22 @@ class Talk:
         return turn_id
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on every kind of database that it can run on."""
+    if "backend" in metafunc.fixturenames:
+        only_sqlite = "database" in metafunc.fixturenames
+        metafunc.parametrize("backend", ["sqlite"] if only_sqlite else ["sqlite", "postgresql"], scope="session")
+
+
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     return tmp_path / "rapport.db"
 
 
 @pytest.fixture
-def store(database: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{database}")
+def store(backend: str, request: pytest.FixtureRequest) -> Iterator[Store]:
+    sqlite = backend == "sqlite"
+    store = Store(f"sqlite:///{request.getfixturevalue('database')}" if sqlite else request.getfixturevalue(backend))
     yield store
     store.close()
 

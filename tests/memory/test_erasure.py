@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import func, select
 
 from memory import ConversationMemory, StoreError
 from memory.erasure import forget
 from memory.history import export, facts_of, rate, session_digest, transcript
-from memory.places import Scope
+from memory.places import PLACES, Scope
 from memory.redaction import GONE
 from memory.store import Store
-from memory.tables import METADATA, VECTORS
+from memory.tables import VECTORS
 from retrieval import Encoder
 from tests.memory.conftest import Talk
 
@@ -38,7 +38,9 @@ def forget_fact(memory: ConversationMemory, customer: str, name: str) -> int:
 
 def _rows(store: Store) -> dict[str, int]:
     with store.read() as connection:
-        return {name: connection.scalar(text(f"SELECT count(*) FROM {name}")) for name in METADATA.tables}  # noqa: S608
+        return {
+            place.table.name: connection.scalar(select(func.count()).select_from(place.table)) or 0 for place in PLACES
+        }
 
 
 def _bytes(database: Path) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event, inspect, text
 
 from memory import Store
 from memory.erasure import forget
@@ -22,7 +22,7 @@ from memory.proof import Proof, prove
 from memory.receipt import ReceiptError, issue, read_receipt
 from tests.memory.conftest import Talk
 
-KNOWN = {"schema_version", "sqlite_sequence", "spent_visitors"}  # tables that hold nothing of a customer
+KNOWN = {"schema_version", "spent_visitors"}  # tables that hold nothing of a customer
 WHO = "web-6f1c0ffee6f1c0ffee"
 
 
@@ -70,13 +70,13 @@ def test_nothing_is_found_of_what_was_forgotten(talk: Talk, check: Callable[[Sco
     proof = check(_scopes(talk)[what])
     assert proof.found == ()
     assert proof.fingerprints > 3
-    assert proof.bytes > 40_000
+    assert proof.bytes > 40_000 or not talk.memory.store.files()
 
 
 def test_every_table_of_the_database_is_a_place(store: Store) -> None:
     """Whoever adds a table says in memory/places.py whose its rows are."""
     with store.read() as connection:
-        tables = set(connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'table'")))
+        tables = set(inspect(connection).get_table_names())
     assert tables - KNOWN == {place.table.name for place in PLACES}
 
 
@@ -84,9 +84,13 @@ def test_every_table_of_the_database_is_a_place(store: Store) -> None:
 def test_the_proof_fails_when_a_table_is_left_out(
     talk: Talk, check: Callable[[Scope], Proof], left_out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    sqlite = talk.memory.store.engine.dialect.name == "sqlite"
+
     @event.listens_for(talk.memory.store.engine, "connect")
     def _alone(connection: Any, _: object) -> None:
-        connection.execute("PRAGMA foreign_keys=OFF")  # else the tables' own rules would delete what hangs on others
+        # Else the tables' own rules would delete what hangs on others.
+        connection.execute("PRAGMA foreign_keys=OFF" if sqlite else "SET session_replication_role = replica")
+        connection.commit()
 
     talk.memory.store.engine.dispose()
     delete = Place.delete
@@ -100,11 +104,11 @@ def test_the_proof_fails_when_a_table_is_left_out(
 
 @pytest.mark.parametrize("what", ["everything", "session", "turn", "fact"])
 def test_the_proof_fails_when_the_write_ahead_log_is_left_out(
-    talk: Talk, check: Callable[[Scope], Proof], what: str, monkeypatch: pytest.MonkeyPatch
+    talk: Talk, check: Callable[[Scope], Proof], database: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Store, "purge", lambda store: None)
     proof = check(_scopes(talk)[what])
-    assert any(path.endswith("-wal") for path, _ in proof.found)
+    assert f"{database}-wal" in {path for path, _ in proof.found}
 
 
 def test_the_proof_fails_when_free_pages_are_left_out(

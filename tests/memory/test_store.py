@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy import Connection, delete, insert, inspect, select, text
 
 from memory import Store, StoreError, migrations
 from memory import store as store_module
@@ -77,14 +77,14 @@ def test_a_migration_that_fails_changes_nothing(store: Store, monkeypatch: pytes
         connection.execute(text("CREATE TABLE extra (id INTEGER)"))
 
     monkeypatch.setattr(migrations, "MIGRATIONS", [*migrations.MIGRATIONS, added])
-    with pytest.raises(StoreError, match="extra already exists"):
+    with pytest.raises(StoreError, match=r'extra"? already exists'):
         Store(store.url)
     with store.read() as connection:
         assert (
             connection.execute(text("SELECT max(version) FROM schema_version")).scalar()
             == len(migrations.MIGRATIONS) - 1
         )
-        assert not connection.execute(text("SELECT * FROM sqlite_master WHERE name = 'extra'")).all()
+        assert "extra" not in inspect(connection).get_table_names()
     assert _version(store) == len(migrations.MIGRATIONS) - 1
 
 
@@ -180,7 +180,7 @@ def test_readers_do_not_wait_for_a_writer(database: Path, store: Store) -> None:
         assert _customers(store) == []
 
 
-def test_a_full_disk_says_so_and_keeps_what_was_there(store: Store) -> None:
+def test_a_full_disk_says_so_and_keeps_what_was_there(database: Path, store: Store) -> None:
     with store.write() as connection:
         _add(connection, "ada")
     with pytest.raises(StoreError, match=r"is full\. Free some space"), store.write() as connection:
@@ -192,7 +192,7 @@ def test_a_full_disk_says_so_and_keeps_what_was_there(store: Store) -> None:
 
 
 def test_a_failing_transaction_leaves_nothing(store: Store) -> None:
-    with pytest.raises(StoreError, match="UNIQUE"), store.write() as connection:
+    with pytest.raises(StoreError, match=r"UNIQUE|unique constraint"), store.write() as connection:
         _add(connection, "ada")
         _add(connection, "ada")
     with pytest.raises(KeyError), store.write() as connection:
@@ -203,7 +203,7 @@ def test_a_failing_transaction_leaves_nothing(store: Store) -> None:
 
 def test_a_turn_of_a_session_that_is_not_there_is_refused(store: Store) -> None:
     turn = {"session_id": "s", "customer_id": "c", "number": 1, "at": "", "text": "", "reply": "", "tokens": 0}
-    with pytest.raises(StoreError, match="FOREIGN KEY"), store.write() as connection:
+    with pytest.raises(StoreError, match=r"FOREIGN KEY|foreign key"), store.write() as connection:
         connection.execute(insert(TURNS), {**turn, "decision": {}})
 
 
