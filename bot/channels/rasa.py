@@ -46,7 +46,7 @@ def rasa_api(bot: Chatbot, callers: Callers) -> APIRouter:
             session = latest(bot, customer, _CHANNEL)
             session_id = session.id if session and is_current(bot, session) else begin(_CHANNEL)
             reply = bot.respond(_words(bot, said.message or ""), session_id, customer)
-        message = _message(customer, reply)
+        message = _message(str(said.sender), reply)
         if stream.lower() not in ("true", "1"):
             return JSONResponse([message])
         # Rasa calls its lines an event stream too.
@@ -61,8 +61,8 @@ def _words(bot: Chatbot, message: str) -> str:
     return bot.desk.answers[intent].title if intent in bot.desk.answers else message
 
 
-def _message(customer: str, reply: Reply) -> dict[str, Any]:
-    message: dict[str, Any] = {"recipient_id": customer, "text": reply.text}
+def _message(sender: str, reply: Reply) -> dict[str, Any]:
+    message: dict[str, Any] = {"recipient_id": sender, "text": reply.text}
     if reply.suggestions:
         message["buttons"] = [{"title": title, "payload": title} for title in reply.suggestions]
     return {**message, "metadata": about(reply)}
