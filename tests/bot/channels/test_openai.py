@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -212,3 +213,36 @@ def test_an_answer_that_replaces_a_failed_models_words_follows_after_a_gap(
     events = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line.startswith("data: {")]
     text = "".join(json.loads(one)["choices"][0]["delta"].get("content", "") for one in events)
     assert text == f"About a \n\n{kept}"
+
+
+def test_a_request_with_a_key_is_one_turn_whatever_came_after_it(client: openai.OpenAI, bot: Chatbot) -> None:
+    chat, key = Chat(client), {"Idempotency-Key": "r1"}
+    first = chat.say("where is my order R-10234?", extra_headers=key)
+    other = Chat(client)
+    other.say("where is my order R-10234?", extra_headers={"Idempotency-Key": "r2"})
+    other.say("do you sell gift cards?")
+    del chat.history[-1]
+    assert chat.send(extra_headers=key).rapport == first.rapport
+    assert len(_texts(bot)) == 2
+    chat.history.append({"role": "user", "content": "something else"})
+    with pytest.raises(openai.UnprocessableEntityError) as refused:
+        chat.send(extra_headers=key)
+    assert refused.value.code == "key_reused"
+
+
+def test_a_stream_begins_while_the_reply_is_written(make_bot: Callable[..., Chatbot], serve: Serve) -> None:
+    goes_on = threading.Event()
+
+    def slow() -> Iterator[str]:
+        yield "Three "
+        goes_on.wait(30)
+        yield "to five working days."
+
+    bot = make_bot(chat_model=scripted(slow()))
+    body = {"messages": [{"role": "user", "content": QUESTION}], "user": "nora", "stream": True}
+    with httpx.stream("POST", f"{serve(bot)}/v1/chat/completions", json=body, headers=bearer(bot)) as answer:
+        lines = (line.removeprefix("data: ") for line in answer.iter_lines() if line.startswith("data: {"))
+        texts = (json.loads(line)["choices"][0]["delta"].get("content", "") for line in lines)
+        assert [next(texts), next(texts)] == ["", "Three "]
+        goes_on.set()
+        assert "".join(texts) == "to five working days."

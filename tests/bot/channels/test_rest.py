@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import pytest
 from bot.channels import sse, turns
 from bot.chatbot import Chatbot
 from memory.history import customers, transcript
-from tests.bot.channels.conftest import Serve, visitor
+from tests.bot.channels.conftest import Serve, bearer, visitor
 from tests.bot.test_generation import QUESTION, scripted
 from tests.conftest import Clock
 
@@ -225,16 +226,56 @@ def test_more_than_may_wait_is_refused_at_once(
         goes_on.wait(30)
         yield "Three to five working days."
 
-    bot = make_bot(chat_model=scripted(slow()), settings={"max_waiting_turns": 0})
-    with visitor(bot, serve(bot)) as nora, ThreadPoolExecutor(1) as crowd:
+    bot = make_bot(chat_model=scripted(slow()), settings={"max_waiting_turns": 1})
+    url, key = serve(bot), bearer(bot)
+    chat = {"messages": [{"role": "user", "content": "hello"}], "user": "tom"}
+    with visitor(bot, url) as nora, ThreadPoolExecutor(2) as crowd:
         session = begin(nora)
         first = crowd.submit(send, nora, session, QUESTION)
         assert begun.wait(30)
-        refused = send(nora, session, QUESTION)
-        assert code(refused) == (503, "busy")
-        assert refused.headers["retry-after"] == "1"
+        second = crowd.submit(send, nora, session, "do you sell gift cards?")
+        while "rapport_turns_waiting 1.0" not in httpx.get(f"{url}/metrics").text:
+            threading.Event().wait(0.01)
+        for refused in (
+            send(nora, session, QUESTION),
+            httpx.post(f"{url}/v1/chat/completions", json=chat, headers=key),
+            httpx.post(f"{url}/v1/chat/completions", json={**chat, "stream": True}, headers=key),
+            httpx.post(f"{url}/webhooks/rest/webhook", json={"sender": "tom", "message": "hello"}, headers=key),
+        ):
+            assert code(refused) == (503, "busy")
+            assert refused.headers["retry-after"] == "1"
         goes_on.set()
-        assert first.result().status_code == 200
+        assert (first.result().status_code, second.result().status_code) == (200, 200)
+        assert "rapport_turns_waiting 0.0" in httpx.get(f"{url}/metrics").text
+
+
+def test_a_conversation_with_many_messages_takes_one_thread(
+    make_bot: Callable[..., Chatbot], serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "AT_ONCE", 2)
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def slow() -> Iterator[str]:
+        begun.set()
+        goes_on.wait(30)
+        yield "Three to five working days."
+
+    bot = make_bot(chat_model=scripted(slow(), *itertools.repeat(["…"], 5)))
+    url, key = serve(bot), bearer(bot)
+
+    def say(sender: str, message: str) -> httpx.Response:
+        body = {"sender": sender, "message": message}
+        return httpx.post(f"{url}/webhooks/rest/webhook", json=body, headers=key, timeout=60)
+
+    with ThreadPoolExecutor(5) as crowd:
+        first = crowd.submit(say, "nora", QUESTION)
+        assert begun.wait(30)
+        more = [crowd.submit(say, "nora", "hello") for _ in range(4)]
+        while "rapport_turns_waiting 4.0" not in httpx.get(f"{url}/metrics").text:
+            threading.Event().wait(0.01)
+        assert say("tom", "hello").status_code == 200
+        goes_on.set()
+        assert {one.result().status_code for one in (first, *more)} == {200}
 
 
 def test_what_is_too_large_or_not_in_form_is_refused_without_repeating_it(nora: httpx.Client) -> None:
