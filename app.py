@@ -122,10 +122,10 @@ def build(bot: Chatbot) -> FastAPI:
     application.include_router(memory_api(bot, callers))
     turns = TurnQueue(settings.max_waiting_turns)
     application.mount("/api/v1", rest_api(bot, callers, turns))
-    application.include_router(openai_api(bot, callers))
-    application.include_router(rasa_api(bot, callers))
+    application.include_router(openai_api(bot, callers, turns))
+    application.include_router(rasa_api(bot, callers, turns))
     door, templates = Door(bot, callers, limits), Templates(bot.desk)
-    application.include_router(monitoring(bot, callers, door))
+    application.include_router(monitoring(bot, callers, door, turns))
     application.include_router(login_pages(door, templates))
     application.include_router(team_pages(bot, door, templates))
     mounted: FastAPI = gr.mount_gradio_app(

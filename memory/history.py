@@ -92,6 +92,14 @@ def turn_of_request(store: Store, session_id: str, customer_id: str, key: str) -
         return None if row is None else to_turn(row)
 
 
+def session_of_request(store: Store, customer_id: str, key: str, prefix: str) -> str:
+    """Return the newest of a customer's sessions, by a prefix of their ids, with a turn of a request's key, or ""."""
+    mine = (TURNS.c.customer_id == customer_id) & TURNS.c.session_id.startswith(prefix, autoescape=True)
+    with store.read() as connection:
+        query = select(TURNS.c.session_id).where(mine, TURNS.c.request_key == hash_key(key)).order_by(TURNS.c.id.desc())
+        return connection.scalar(query.limit(1)) or ""
+
+
 def hash_key(key: str) -> str:
     """Return what is kept of a request's key: what a client writes into it need not be found when it is forgotten."""
     return hashlib.sha256(key.encode()).hexdigest()

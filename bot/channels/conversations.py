@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from bot.calls import RepeatedKeyError
 from bot.channels.errors import ApiError
 from bot.chatbot import Chatbot
 from bot.turn import Reply
@@ -42,12 +43,15 @@ def refusals() -> Iterator[None]:
     """Turn what a turn refuses into an error for the caller.
 
     Raises:
-        ApiError: an id has a form that no id has (422), or the session is another customer's (403).
+        ApiError: an id has a form that no id has or a key was used for another message (422), or the session is
+            another customer's (403).
     """
     try:
         yield
     except WrongCustomerError:
         raise ApiError(403, "not_yours", "This session belongs to another customer. Begin one of your own.") from None
+    except RepeatedKeyError as error:
+        raise ApiError(422, "key_reused", str(error)) from None
     except ValueError as error:
         raise ApiError(422, "bad_id", f"The request cannot be answered: {error}.") from None
 

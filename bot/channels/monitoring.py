@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from bot.channels.caller import Callers
 from bot.channels.errors import ApiError
+from bot.channels.turns import TurnQueue
 from bot.chatbot import Chatbot
 from bot.turn import Reply
 from bot.ui.team.door import Door
@@ -21,7 +22,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 class Metrics:
     """What is counted about a bot's turns, since it was started; never what was said or by whom."""
 
-    def __init__(self, bot: Chatbot) -> None:
+    def __init__(self, bot: Chatbot, turns: TurnQueue) -> None:
         self.registry = CollectorRegistry()
         self._turns = Counter("rapport_turns", "Turns by what the bot did.", ["action"], registry=self.registry)
         self._stages = Histogram(
@@ -39,6 +40,8 @@ class Metrics:
         )
         under_way = Gauge("rapport_turns_under_way", "Turns under way or waiting.", registry=self.registry)
         under_way.set_function(lambda: bot.turns_under_way)
+        waiting = Gauge("rapport_turns_waiting", "Turns over HTTP that have not begun.", registry=self.registry)
+        waiting.set_function(lambda: turns.waiting)
         bot.when_replied = self.count
 
     def count(self, reply: Reply) -> None:
@@ -50,10 +53,10 @@ class Metrics:
             self._confidence.observe(reply.confidence)
 
 
-def monitoring(bot: Chatbot, callers: Callers, door: Door) -> APIRouter:
+def monitoring(bot: Chatbot, callers: Callers, door: Door, turns: TurnQueue) -> APIRouter:
     """Return the routes."""
     router = APIRouter(include_in_schema=False)
-    metrics = Metrics(bot)
+    metrics = Metrics(bot, turns)
 
     @router.get("/healthz")
     def alive() -> dict[str, str]:

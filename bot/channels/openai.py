@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from itertools import chain
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.routing import APIRoute
+from fastapi.sse import KEEPALIVE_COMMENT
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from bot.channels.caller import Caller, Callers
 from bot.channels.conversations import about, refusals
 from bot.channels.errors import ApiError
-from bot.channels.openai_chats import Chats
+from bot.channels.openai_chats import Chats, chat_of
+from bot.channels.schemas import RequestKey
+from bot.channels.sse import KEEP_ALIVE_S
+from bot.channels.turns import TurnQueue, Writing
 from bot.chatbot import Chatbot
-from bot.turn import Reply
+from bot.turn import Reply, whole
 
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
@@ -59,7 +63,7 @@ class ChatRequest(BaseModel):
     metadata: dict[str, Any] | None = None
 
 
-def openai_api(bot: Chatbot, callers: Callers) -> APIRouter:
+def openai_api(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter:
     """Return the routes."""
     router = APIRouter(prefix="/v1", route_class=_Route, tags=["OpenAI-compatible"])
     chats, name, proven = Chats(bot), bot.desk.name, Depends(callers.caller)
@@ -70,10 +74,8 @@ def openai_api(bot: Chatbot, callers: Callers) -> APIRouter:
         return {"object": "list", "data": [model]}
 
     @router.post("/chat/completions")
-    def complete(
-        asked: ChatRequest,
-        x_rapport_session: str = Header(""),
-        caller: Caller = proven,
+    async def complete(
+        asked: ChatRequest, x_rapport_session: str = Header(""), key: RequestKey = None, caller: Caller = proven
     ) -> Response:
         caller.may("chat")
         customer = caller.customer(asked.user or "")
@@ -81,53 +83,69 @@ def openai_api(bot: Chatbot, callers: Callers) -> APIRouter:
         if not texts:
             raise ApiError(400, "no_message", "No message of the request has the role user. Send one to answer.")
         session = str((asked.metadata or {}).get("session_id") or x_rapport_session)
-        pieces = chats.stream(customer, texts, session)
-        with refusals():
-            first = next(pieces)  # what is refused is refused before a stream has begun
+        chat = chat_of(customer, texts, session)
         head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(bot.clock().timestamp()), "model": name}
-        if asked.stream:
-            wants_usage = bool(asked.stream_options and asked.stream_options.include_usage)
-            lines = _chunks(bot, head, texts[-1], chain([first], pieces), wants_usage)
-            return StreamingResponse(lines, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
-        reply = sum(pieces, first)
-        message = {"role": "assistant", "content": reply.text, "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-        usage = _usage(bot, texts[-1], reply.text)
-        whole = {**head, "object": "chat.completion", "choices": [choice], "usage": usage, "rapport": about(reply)}
-        return JSONResponse(whole)
+        with refusals():
+            writing = Writing(turns, chat, lambda: chats.stream(customer, texts, session, key or ""))
+            pieces = writing.pieces(KEEP_ALIVE_S)
+            if asked.stream:
+                first = await _first(writing, pieces)  # what is refused is refused before a stream has begun
+                wants_usage = bool(asked.stream_options and asked.stream_options.include_usage)
+                lines = _chunks(bot, head, texts[-1], first, pieces, wants_usage)
+                return StreamingResponse(lines, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+            reply = await writing.reply
+        return JSONResponse(await run_in_threadpool(_completion, bot, head, texts[-1], reply))
 
     return router
 
 
-def _chunks(
-    bot: Chatbot, head: dict[str, Any], asked: str, pieces: Iterator[Reply], wants_usage: bool
-) -> Iterator[str]:
+def _completion(bot: Chatbot, head: dict[str, Any], asked: str, reply: Reply) -> dict[str, Any]:
+    message = {"role": "assistant", "content": reply.text, "refusal": None}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    usage = _usage(bot, asked, reply.text)
+    return {**head, "object": "chat.completion", "choices": [choice], "usage": usage, "rapport": about(reply)}
+
+
+async def _first(writing: Writing, pieces: AsyncIterator[Reply | None]) -> Reply:
+    async for piece in pieces:
+        if piece is not None:
+            return piece
+    return await writing.reply
+
+
+async def _chunks(
+    bot: Chatbot, head: dict[str, Any], asked: str, first: Reply, pieces: AsyncIterator[Reply | None], wants_usage: bool
+) -> AsyncIterator[bytes]:
     """Yield a reply as server-sent events. What was sent cannot be taken back: a replacement follows after a gap."""
     blank = {"usage": None} if wants_usage else {}
 
-    def line(delta: dict[str, Any], finish: str | None = None, **more: Any) -> str:
+    def line(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         return _event({**head, "object": "chat.completion.chunk", "choices": [choice], **blank, **more})
 
     yield line({"role": "assistant", "content": ""})
-    reply, sent = Reply(""), False
-    for piece in pieces:
-        reply = reply + piece
-        if piece.replaces and sent:
+    written = [first]
+    if first.text:
+        yield line({"content": first.text})
+    async for piece in pieces:
+        if piece is None:
+            yield KEEPALIVE_COMMENT
+            continue
+        if piece.replaces and any(one.text for one in written):
             yield line({"content": "\n\n"})
         if piece.text:
-            sent = True
             yield line({"content": piece.text})
+        written.append(piece)
+    reply = whole(written)
     yield line({}, "stop", rapport=about(reply))
     if wants_usage:
-        yield _event(
-            {**head, "object": "chat.completion.chunk", "choices": [], "usage": _usage(bot, asked, reply.text)}
-        )
-    yield "data: [DONE]\n\n"
+        usage = await run_in_threadpool(_usage, bot, asked, reply.text)
+        yield _event({**head, "object": "chat.completion.chunk", "choices": [], "usage": usage})
+    yield b"data: [DONE]\n\n"
 
 
-def _event(content: dict[str, Any]) -> str:
-    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
+def _event(content: dict[str, Any]) -> bytes:
+    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n".encode()
 
 
 def _usage(bot: Chatbot, asked: str, replied: str) -> dict[str, int]:

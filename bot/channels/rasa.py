@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 from bot.channels.caller import Caller, Callers
 from bot.channels.conversations import about, begin, is_current, latest, refusals
+from bot.channels.turns import TurnQueue
 from bot.chatbot import Chatbot
-from bot.locks import SessionLocks
 from bot.turn import Reply
 
 _CHANNEL = "rasa"
@@ -29,24 +29,28 @@ class UserMessage(BaseModel):
     message: str | None = None
 
 
-def rasa_api(bot: Chatbot, callers: Callers) -> APIRouter:
+def rasa_api(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter:
     """Return the routes."""
     router = APIRouter(prefix="/webhooks/rest", tags=["Rasa-compatible"])
-    locks, proven = SessionLocks(), Depends(callers.caller)
+    proven = Depends(callers.caller)
 
     @router.get("/")
     def health() -> dict[str, str]:
         return {"status": "ok"}
 
+    def answer(customer: str, text: str) -> Reply:
+        session = latest(bot, customer, _CHANNEL)
+        session_id = session.id if session and is_current(bot, session) else begin(_CHANNEL)
+        return bot.respond(text, session_id, customer)
+
     @router.post("/webhook")
-    def webhook(said: UserMessage, stream: str = "", caller: Caller = proven) -> Response:
+    async def webhook(said: UserMessage, stream: str = "", caller: Caller = proven) -> Response:
         caller.may("chat")
         customer = caller.customer(str(said.sender or ""))
-        with locks.hold(customer), refusals():
-            session = latest(bot, customer, _CHANNEL)
-            session_id = session.id if session and is_current(bot, session) else begin(_CHANNEL)
-            reply = bot.respond(_words(bot, said.message or ""), session_id, customer)
-        message = _message(customer, reply)
+        text = _words(bot, said.message or "")
+        with refusals():
+            reply = await turns.submit(f"{_CHANNEL}:{customer}", lambda: answer(customer, text))
+        message = _message(str(said.sender), reply)
         if stream.lower() not in ("true", "1"):
             return JSONResponse([message])
         # Rasa calls its lines an event stream too.
@@ -61,8 +65,8 @@ def _words(bot: Chatbot, message: str) -> str:
     return bot.desk.answers[intent].title if intent in bot.desk.answers else message
 
 
-def _message(customer: str, reply: Reply) -> dict[str, Any]:
-    message: dict[str, Any] = {"recipient_id": customer, "text": reply.text}
+def _message(sender: str, reply: Reply) -> dict[str, Any]:
+    message: dict[str, Any] = {"recipient_id": sender, "text": reply.text}
     if reply.suggestions:
         message["buttons"] = [{"title": title, "payload": title} for title in reply.suggestions]
     return {**message, "metadata": about(reply)}

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from bot.calls import ID, RepeatedKeyError
@@ -12,7 +12,7 @@ from bot.channels.caller import Caller, Callers
 from bot.channels.errors import ApiError, answer_errors
 from bot.channels.memory_api import memory_api
 from bot.channels.openapi import ABOUT, REFUSALS, SECURITY
-from bot.channels.schemas import CustomerId, MessageId, MessageReply
+from bot.channels.schemas import CustomerId, MessageId, MessageReply, RequestKey
 from bot.channels.session_ids import SessionIds
 from bot.channels.sse import EVENTS, stream_turn
 from bot.channels.turns import RETRY_AFTER_S, TurnQueue
@@ -25,15 +25,6 @@ from memory.history import around, find_session, page, rate, ratings, sessions
 _PAGE = 100  # messages
 
 SessionId = Annotated[str, Path(description="As `POST /sessions` gave it.")]
-Key = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=200,
-        description="A name of the client's own for this message: sent again with it, it is the same turn.",
-    ),
-]
 ForWhom = Annotated[CustomerId | None, Query(description="For keys: the customer it is for.")]
 
 
@@ -107,7 +98,7 @@ def _conversation(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter
         asked: schemas.MessageRequest,
         request: Request,
         caller: Annotated[Caller, proven],
-        key: Key = None,
+        key: RequestKey = None,
     ) -> MessageReply | Response:
         """With `Accept: text/event-stream` the reply comes as it is written. A reply that was given is on disk.
 
@@ -150,7 +141,7 @@ def _conversation(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter
 
     @router.post("/sessions/{session_id}/handoff", operation_id="handOver", summary="Ask for a colleague")
     async def hand_over(
-        session_id: SessionId, asked: schemas.HandoffRequest, caller: Annotated[Caller, proven], key: Key = None
+        session_id: SessionId, asked: schemas.HandoffRequest, caller: Annotated[Caller, proven], key: RequestKey = None
     ) -> MessageReply:
         """Hands the session over whatever the text says; asked again, it says that a colleague has it already."""
         customer = customer_of(caller, asked.customer_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
+from fastapi import Header
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from bot.turn import Reply, Source, SourceKind, sources_of
@@ -13,6 +14,15 @@ from memory.history import Session as KeptSession
 
 CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:@+\-]{1,128}$")]
 MessageId = Annotated[int, Field(ge=0, le=2**31 - 1)]
+RequestKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        description="A name of the client's own for this message: sent again with it, it is the same turn.",
+    ),
+]
 
 Json = dict[str, JsonValue]
 _SESSION_ID = "5f0c1e9a7b3d4c628e1f90ab12cd34ef.Yb0WkzQXv1n2s3t4u5v6w7x8y9A"

@@ -5,7 +5,6 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -15,8 +14,8 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
 from bot.channels.errors import ApiError
 from bot.channels.schemas import MessageReply, Piece
-from bot.channels.turns import TurnQueue
-from bot.turn import Reply, whole
+from bot.channels.turns import TurnQueue, Writing
+from bot.turn import Reply
 
 _LOG = logging.getLogger(__name__)
 KEEP_ALIVE_S = 10  # proxies drop what is silent for longer, and a chat model may be
@@ -34,33 +33,18 @@ def stream_turn(
     Raises:
         ApiError: too many turns are waiting (503).
     """
-    loop = asyncio.get_running_loop()
-    written: asyncio.Queue[Reply | None] = asyncio.Queue()
-
-    def hand_on() -> Iterator[Reply]:
-        for piece in pieces():
-            loop.call_soon_threadsafe(written.put_nowait, piece)
-            yield piece
-
-    turn = turns.submit(session_id, lambda: whole(hand_on()))
-    turn.add_done_callback(lambda _turn: written.put_nowait(None))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return EventSourceResponse(_events(written, turn, finish), headers=headers)
+    return EventSourceResponse(_events(Writing(turns, session_id, pieces), finish), headers=headers)
 
 
-async def _events(written: asyncio.Queue[Reply | None], turn: Awaitable[Reply], finish: Finish) -> AsyncIterator[bytes]:
-    while True:
-        try:
-            piece = await asyncio.wait_for(written.get(), KEEP_ALIVE_S)
-        except asyncio.TimeoutError:
-            yield KEEPALIVE_COMMENT
-            continue
+async def _events(writing: Writing, finish: Finish) -> AsyncIterator[bytes]:
+    async for piece in writing.pieces(KEEP_ALIVE_S):
         if piece is None:
-            break
-        if not piece.action:
+            yield KEEPALIVE_COMMENT
+        elif not piece.action:
             yield _event("piece", Piece(text=piece.text, replaces=piece.replaces).model_dump_json())
     try:
-        yield _event("reply", (await finish(turn)).model_dump_json())
+        yield _event("reply", (await finish(writing.reply)).model_dump_json())
     except ApiError as error:
         yield _event("error", json.dumps({"error": {"code": error.code, "message": str(error)}}))
     except Exception:  # noqa: BLE001 - the edge of a request: the status has been sent, the client is told by an event

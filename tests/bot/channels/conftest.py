@@ -1,76 +1,42 @@
-"""The REST API on a real server over loopback, and customers who talk to it."""
+"""The whole application on a real server over loopback, and who talks to it: visitors, and servers with keys."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 
 import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI
 
-from bot.channels.caller import Callers
-from bot.channels.rest import rest_api
-from bot.channels.turns import TurnQueue
 from bot.chatbot import Chatbot
+from bot.keys import Keys, KeyScope
 from bot.ui.visitor import COOKIE, Visitors
+from tests.bot.channels.serving import serving, whole
 
 Serve = Callable[[Chatbot], str]
 
 
-class _Announced(uvicorn.Server):
-    def __init__(self, application: FastAPI) -> None:
-        super().__init__(uvicorn.Config(application, port=0, log_level="error", lifespan="off"))
-        self.ready = threading.Event()
-
-    async def startup(self, sockets: object = None) -> None:
-        await super().startup(None)
-        self.ready.set()
-
-
-@contextmanager
-def serving(application: FastAPI) -> Iterator[str]:
-    """Serve an application on a free port and give its address."""
-    server = _Announced(application)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    assert server.ready.wait(30)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = server.force_exit = True
-        thread.join(30)
-
-
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Serve the API of a bot; `url` ends where the API begins."""
-    running = []
-
-    def start(bot: Chatbot) -> str:
-        application = FastAPI()
-        application.mount(
-            "/api/v1", rest_api(bot, Callers(bot.settings, bot), TurnQueue(bot.settings.max_waiting_turns))
-        )
-        server = serving(application)
-        running.append(server)
-        return server.__enter__() + "/api/v1"
-
-    yield start
-    for server in reversed(running):
-        server.__exit__(None, None, None)
-
-
-def visitor(bot: Chatbot, url: str) -> httpx.Client:
-    """A new visitor of the chat page, who uses the API."""
-    return httpx.Client(base_url=url, cookies={COOKIE: Visitors(bot.settings.home).issue()}, timeout=60)
+    """Serve a bot's application and give its address."""
+    with ExitStack() as running:
+        yield lambda bot: str(running.enter_context(serving(whole(bot))).base_url).rstrip("/")
 
 
 @pytest.fixture
 def url(bot: Chatbot, serve: Serve) -> str:
     return serve(bot)
+
+
+def bearer(bot: Chatbot, *scopes: KeyScope) -> dict[str, str]:
+    """The headers of a server with a key of its own, for chatting if no scope is named."""
+    keys = Keys(bot.settings.home, bot.clock)
+    return {"Authorization": f"Bearer {keys.add(f'server {len(keys.all())}', scopes or ('chat',))}"}
+
+
+def visitor(bot: Chatbot, url: str) -> httpx.Client:
+    """A new visitor of the chat page, who uses the API."""
+    return httpx.Client(base_url=f"{url}/api/v1", cookies={COOKIE: Visitors(bot).issue()[0]}, timeout=60)
 
 
 @pytest.fixture

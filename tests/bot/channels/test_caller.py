@@ -109,7 +109,7 @@ def test_a_cookie_is_renewed_for_the_same_visitor_once_half_its_life_is_over(cal
 def test_a_widget_gets_a_token_and_a_page_a_cookie_that_scripts_cannot_read(callers: Callers) -> None:
     application = FastAPI()
     application.add_middleware(VisitorMiddleware, visitors=callers.visitors)
-    application.include_router(visitor_api(callers))
+    application.include_router(visitor_api(callers), prefix="/api/v1")
     plain = TestClient(application, base_url="http://shop.example")
     secure = TestClient(application, base_url="https://shop.example")
 
@@ -281,7 +281,7 @@ def test_nothing_but_a_bearer_is_read(callers: Callers) -> None:
 def door(callers: Callers) -> TestClient:
     application = FastAPI()
     answer_errors(application)
-    application.include_router(visitor_api(callers))
+    application.include_router(visitor_api(callers), prefix="/api/v1")
     return TestClient(application)
 
 

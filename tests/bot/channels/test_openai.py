@@ -5,32 +5,30 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import openai
 import pytest
-from fastapi.testclient import TestClient
 
-from bot.channels.openai import openai_api
 from bot.chatbot import Chatbot
 from bot.generation import GenerationError
 from memory.history import customers, sessions, transcript
-from tests.bot.channels.served import KEY, OneKey, application, served
+from tests.bot.channels.conftest import Serve, bearer
 from tests.bot.test_generation import QUESTION, scripted
 from tests.conftest import Clock
 
 
 @pytest.fixture
-def url(bot: Chatbot) -> Iterator[str]:
-    with served(application(openai_api(bot, OneKey(bot)))) as url:
-        yield f"{url}/v1"
+def key(bot: Chatbot) -> str:
+    return bearer(bot)["Authorization"].removeprefix("Bearer ")
 
 
 @pytest.fixture
-def client(url: str) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=url, api_key=KEY) as client:
+def client(url: str, key: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client:
         yield client
 
 
@@ -50,7 +48,7 @@ class Chat:
         return self.client.chat.completions.create(model="x", messages=self.history, user=self.user, **more)
 
 
-def _texts(bot: Chatbot, customer: str = "nora") -> list[list[str]]:
+def _texts(bot: Chatbot, customer: str = "customer:nora") -> list[list[str]]:
     """Return what a customer said, session by session, oldest first."""
     found = sorted(sessions(bot.memory.store, customer), key=lambda session: (session.started_at, session.last_at))
     return [[turn.text for turn in transcript(bot.memory.store, one.id, customer)] for one in found]
@@ -65,7 +63,7 @@ def test_a_completion_has_openais_shape_and_says_where_it_came_from(client: open
     assert (done.object, done.model, len(done.choices)) == ("chat.completion", bot.desk.name, 1)
     choice = done.choices[0]
     assert (choice.index, choice.finish_reason, choice.message.role) == (0, "stop", "assistant")
-    turn = transcript(bot.memory.store, done.rapport["session_id"], "nora")[0]
+    turn = transcript(bot.memory.store, done.rapport["session_id"], "customer:nora")[0]
     assert choice.message.content == turn.reply
     assert done.usage.prompt_tokens > 0
     assert done.usage.total_tokens == done.usage.prompt_tokens + done.usage.completion_tokens
@@ -85,29 +83,29 @@ def test_a_stream_adds_up_to_the_reply_that_is_kept(client: openai.OpenAI, bot: 
     assert len(pieces) > 5
     assert pieces[0].choices[0].delta.role == "assistant"
     assert last.choices[0].finish_reason == "stop"
-    assert text == transcript(bot.memory.store, last.rapport["session_id"], "nora")[0].reply
+    assert text == transcript(bot.memory.store, last.rapport["session_id"], "customer:nora")[0].reply
     assert usage.choices == []
     assert usage.usage.completion_tokens > 0
 
 
-def test_the_raw_stream_ends_with_done(url: str) -> None:
+def test_the_raw_stream_ends_with_done(url: str, key: str) -> None:
     body = {"messages": [{"role": "user", "content": "hello"}], "user": "nora", "stream": True}
-    answer = httpx.post(f"{url}/chat/completions", json=body, headers={"Authorization": f"Bearer {KEY}"})
+    answer = httpx.post(f"{url}/v1/chat/completions", json=body, headers={"Authorization": f"Bearer {key}"})
     assert answer.headers["content-type"].startswith("text/event-stream")
     lines = answer.text.split("\n\n")
     assert lines[-2:] == ["data: [DONE]", ""]
     assert all(line.startswith("data: {") for line in lines[:-2])
 
 
-async def _stream(url: str) -> str:
-    async with openai.AsyncOpenAI(base_url=url, api_key=KEY) as client:
+async def _stream(url: str, key: str) -> str:
+    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key) as client:
         messages: list[Any] = [{"role": "user", "content": [{"type": "text", "text": "where is my order R-10234?"}]}]
         stream = await client.chat.completions.create(model="x", messages=messages, user="nora", stream=True)
         return "".join([piece.choices[0].delta.content or "" async for piece in stream])
 
 
-def test_the_async_client_streams_and_content_may_come_in_parts(url: str) -> None:
-    assert "R-10234" in asyncio.run(_stream(url))
+def test_the_async_client_streams_and_content_may_come_in_parts(url: str, key: str) -> None:
+    assert "R-10234" in asyncio.run(_stream(url, key))
 
 
 def test_a_growing_history_is_one_session_and_enters_memory_once(client: openai.OpenAI, bot: Chatbot) -> None:
@@ -154,7 +152,8 @@ def test_the_same_request_again_is_the_same_turn(client: openai.OpenAI, bot: Cha
 def test_a_session_may_be_named_in_the_body_or_in_a_header(client: openai.OpenAI, bot: Chatbot) -> None:
     Chat(client).say("hello", metadata={"session_id": "mine"})
     Chat(client).say("do you sell gift cards?", extra_headers={"X-Rapport-Session": "mine"})
-    assert [turn.text for turn in transcript(bot.memory.store, "mine", "nora")] == ["hello", "do you sell gift cards?"]
+    turns = transcript(bot.memory.store, "mine", "customer:nora")
+    assert [turn.text for turn in turns] == ["hello", "do you sell gift cards?"]
 
 
 def test_customers_do_not_share_a_session(client: openai.OpenAI, bot: Chatbot) -> None:
@@ -169,7 +168,7 @@ def test_customers_do_not_share_a_session(client: openai.OpenAI, bot: Chatbot) -
     ("body", "error", "code"),
     [
         ({"user": ""}, openai.UnprocessableEntityError, "no_customer"),
-        ({"user": "no id, this"}, openai.UnprocessableEntityError, "bad_id"),
+        ({"user": "no id, this"}, openai.UnprocessableEntityError, "bad_customer"),
         ({"messages": []}, openai.BadRequestError, "invalid_request"),
         ({"messages": [{"role": "system", "content": "x"}]}, openai.BadRequestError, "no_message"),
         ({"messages": "hello"}, openai.BadRequestError, "invalid_request"),
@@ -188,7 +187,7 @@ def test_what_is_wrong_with_a_request_is_said_in_openais_form(
 
 
 def test_without_a_key_nothing_is_answered(url: str, bot: Chatbot) -> None:
-    with openai.OpenAI(base_url=url, api_key="guessed") as client:
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="guessed") as client:
         with pytest.raises(openai.AuthenticationError) as refused:
             Chat(client).say("hello")
         with pytest.raises(openai.AuthenticationError):
@@ -197,21 +196,53 @@ def test_without_a_key_nothing_is_answered(url: str, bot: Chatbot) -> None:
     assert customers(bot.memory.store) == []
 
 
-def test_a_key_needs_the_scope_chat(bot: Chatbot) -> None:
-    routes = openai_api(bot, OneKey(bot, frozenset({"handoff"})))
+def test_a_key_needs_the_scope_chat(bot: Chatbot, url: str) -> None:
     body = {"messages": [{"role": "user", "content": "hello"}], "user": "nora"}
-    with TestClient(application(routes)) as client:
-        answer = client.post("/v1/chat/completions", json=body, headers={"Authorization": f"Bearer {KEY}"})
+    answer = httpx.post(f"{url}/v1/chat/completions", json=body, headers=bearer(bot, "memory"))
     assert (answer.status_code, answer.json()["error"]["type"]) == (403, "permission_error")
 
 
-def test_an_answer_that_replaces_a_failed_models_words_follows_after_a_gap(make_bot: Callable[..., Chatbot]) -> None:
+def test_an_answer_that_replaces_a_failed_models_words_follows_after_a_gap(
+    make_bot: Callable[..., Chatbot], serve: Serve
+) -> None:
     bot = make_bot(chat_model=scripted(["About a ", GenerationError("gone")], *itertools.repeat(["…"], 3)))
     body = {"messages": [{"role": "user", "content": QUESTION}], "user": "nora", "stream": True}
-    with TestClient(application(openai_api(bot, OneKey(bot)))) as client:
-        answer = client.post("/v1/chat/completions", json=body, headers={"Authorization": f"Bearer {KEY}"})
-    (session,) = sessions(bot.memory.store, "nora")
-    kept = transcript(bot.memory.store, session.id, "nora")[0].reply
+    answer = httpx.post(f"{serve(bot)}/v1/chat/completions", json=body, headers=bearer(bot))
+    (session,) = sessions(bot.memory.store, "customer:nora")
+    kept = transcript(bot.memory.store, session.id, "customer:nora")[0].reply
     events = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line.startswith("data: {")]
     text = "".join(json.loads(one)["choices"][0]["delta"].get("content", "") for one in events)
     assert text == f"About a \n\n{kept}"
+
+
+def test_a_request_with_a_key_is_one_turn_whatever_came_after_it(client: openai.OpenAI, bot: Chatbot) -> None:
+    chat, key = Chat(client), {"Idempotency-Key": "r1"}
+    first = chat.say("where is my order R-10234?", extra_headers=key)
+    other = Chat(client)
+    other.say("where is my order R-10234?", extra_headers={"Idempotency-Key": "r2"})
+    other.say("do you sell gift cards?")
+    del chat.history[-1]
+    assert chat.send(extra_headers=key).rapport == first.rapport
+    assert len(_texts(bot)) == 2
+    chat.history.append({"role": "user", "content": "something else"})
+    with pytest.raises(openai.UnprocessableEntityError) as refused:
+        chat.send(extra_headers=key)
+    assert refused.value.code == "key_reused"
+
+
+def test_a_stream_begins_while_the_reply_is_written(make_bot: Callable[..., Chatbot], serve: Serve) -> None:
+    goes_on = threading.Event()
+
+    def slow() -> Iterator[str]:
+        yield "Three "
+        goes_on.wait(30)
+        yield "to five working days."
+
+    bot = make_bot(chat_model=scripted(slow()))
+    body = {"messages": [{"role": "user", "content": QUESTION}], "user": "nora", "stream": True}
+    with httpx.stream("POST", f"{serve(bot)}/v1/chat/completions", json=body, headers=bearer(bot)) as answer:
+        lines = (line.removeprefix("data: ") for line in answer.iter_lines() if line.startswith("data: {"))
+        texts = (json.loads(line)["choices"][0]["delta"].get("content", "") for line in lines)
+        assert [next(texts), next(texts)] == ["", "Three "]
+        goes_on.set()
+        assert "".join(texts) == "to five working days."

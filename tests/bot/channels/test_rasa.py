@@ -10,19 +10,15 @@ from typing import Any
 import httpx
 import pytest
 
-from bot.channels.rasa import rasa_api
 from bot.chatbot import Chatbot
 from memory.history import customers, sessions, transcript
-from tests.bot.channels.served import KEY, OneKey, application, served
+from tests.bot.channels.conftest import bearer
 from tests.conftest import Clock
 
 
 @pytest.fixture
-def rasa(bot: Chatbot) -> Iterator[httpx.Client]:
-    with (
-        served(application(rasa_api(bot, OneKey(bot)))) as url,
-        httpx.Client(base_url=f"{url}/webhooks/rest", headers={"Authorization": f"Bearer {KEY}"}) as client,
-    ):
+def rasa(bot: Chatbot, url: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"{url}/webhooks/rest", headers=bearer(bot), timeout=60) as client:
         yield client
 
 
@@ -51,7 +47,7 @@ def test_a_reply_has_rasas_shape_with_suggestions_as_buttons(rasa: httpx.Client)
 def test_an_intent_with_a_slash_means_what_its_button_means(rasa: httpx.Client, bot: Chatbot, payload: str) -> None:
     (message,) = say(rasa, payload)
     assert message["metadata"]["intent"] == "delivery_time"
-    (turn,) = transcript(bot.memory.store, message["metadata"]["session_id"], "nora")
+    (turn,) = transcript(bot.memory.store, message["metadata"]["session_id"], "customer:nora")
     assert turn.text == bot.desk.answers["delivery_time"].title
 
 
@@ -68,17 +64,17 @@ def test_a_sender_goes_on_with_the_conversation_until_it_is_too_old(
     say(rasa, "where is my order?")
     (message,) = say(rasa, "R-10234")
     assert "R-10234" in message["text"]
-    assert len(sessions(bot.memory.store, "nora")) == 1
+    assert len(sessions(bot.memory.store, "customer:nora")) == 1
     clock.advance(hours=bot.desk.settings.memory.new_session_after_hours + 1)
     say(rasa, "hello")
-    assert len(sessions(bot.memory.store, "nora")) == 2
+    assert len(sessions(bot.memory.store, "customer:nora")) == 2
 
 
 def test_messages_sent_at_once_are_one_conversation(rasa: httpx.Client, bot: Chatbot) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: say(rasa, f"my order is R-1010{number}"), range(8)))
-    (session,) = sessions(bot.memory.store, "nora")
-    assert len(transcript(bot.memory.store, session.id, "nora")) == 8
+    (session,) = sessions(bot.memory.store, "customer:nora")
+    assert len(transcript(bot.memory.store, session.id, "customer:nora")) == 8
 
 
 def test_senders_do_not_know_each_other(rasa: httpx.Client) -> None:

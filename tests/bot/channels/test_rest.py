@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import pytest
 from bot.channels import sse, turns
 from bot.chatbot import Chatbot
 from memory.history import customers, transcript
-from tests.bot.channels.conftest import Serve, visitor
+from tests.bot.channels.conftest import Serve, bearer, visitor
 from tests.bot.test_generation import QUESTION, scripted
 from tests.conftest import Clock
 
@@ -148,7 +149,7 @@ def test_a_repeated_message_is_one_turn_also_after_a_restart(
         assert send(nora, other, "where is my order?", "m1").json()["session_id"] == other
         cookies = nora.cookies
     restarted = make_bot()
-    with httpx.Client(base_url=serve(restarted), cookies=cookies) as nora:
+    with httpx.Client(base_url=f"{serve(restarted)}/api/v1", cookies=cookies) as nora:
         assert send(nora, session, "where is my order?", "m1").json() == replies[0]
         assert len(nora.get(f"/sessions/{session}/messages").json()["messages"]) == 1
         assert [one["session_id"] for one in nora.get("/sessions").json()["sessions"]] == [other, session]
@@ -225,16 +226,56 @@ def test_more_than_may_wait_is_refused_at_once(
         goes_on.wait(30)
         yield "Three to five working days."
 
-    bot = make_bot(chat_model=scripted(slow()), settings={"max_waiting_turns": 0})
-    with visitor(bot, serve(bot)) as nora, ThreadPoolExecutor(1) as crowd:
+    bot = make_bot(chat_model=scripted(slow()), settings={"max_waiting_turns": 1})
+    url, key = serve(bot), bearer(bot)
+    chat = {"messages": [{"role": "user", "content": "hello"}], "user": "tom"}
+    with visitor(bot, url) as nora, ThreadPoolExecutor(2) as crowd:
         session = begin(nora)
         first = crowd.submit(send, nora, session, QUESTION)
         assert begun.wait(30)
-        refused = send(nora, session, QUESTION)
-        assert code(refused) == (503, "busy")
-        assert refused.headers["retry-after"] == "1"
+        second = crowd.submit(send, nora, session, "do you sell gift cards?")
+        while "rapport_turns_waiting 1.0" not in httpx.get(f"{url}/metrics").text:
+            threading.Event().wait(0.01)
+        for refused in (
+            send(nora, session, QUESTION),
+            httpx.post(f"{url}/v1/chat/completions", json=chat, headers=key),
+            httpx.post(f"{url}/v1/chat/completions", json={**chat, "stream": True}, headers=key),
+            httpx.post(f"{url}/webhooks/rest/webhook", json={"sender": "tom", "message": "hello"}, headers=key),
+        ):
+            assert code(refused) == (503, "busy")
+            assert refused.headers["retry-after"] == "1"
         goes_on.set()
-        assert first.result().status_code == 200
+        assert (first.result().status_code, second.result().status_code) == (200, 200)
+        assert "rapport_turns_waiting 0.0" in httpx.get(f"{url}/metrics").text
+
+
+def test_a_conversation_with_many_messages_takes_one_thread(
+    make_bot: Callable[..., Chatbot], serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "AT_ONCE", 2)
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def slow() -> Iterator[str]:
+        begun.set()
+        goes_on.wait(30)
+        yield "Three to five working days."
+
+    bot = make_bot(chat_model=scripted(slow(), *itertools.repeat(["…"], 5)))
+    url, key = serve(bot), bearer(bot)
+
+    def say(sender: str, message: str) -> httpx.Response:
+        body = {"sender": sender, "message": message}
+        return httpx.post(f"{url}/webhooks/rest/webhook", json=body, headers=key, timeout=60)
+
+    with ThreadPoolExecutor(5) as crowd:
+        first = crowd.submit(say, "nora", QUESTION)
+        assert begun.wait(30)
+        more = [crowd.submit(say, "nora", "hello") for _ in range(4)]
+        while "rapport_turns_waiting 4.0" not in httpx.get(f"{url}/metrics").text:
+            threading.Event().wait(0.01)
+        assert say("tom", "hello").status_code == 200
+        goes_on.set()
+        assert {one.result().status_code for one in (first, *more)} == {200}
 
 
 def test_what_is_too_large_or_not_in_form_is_refused_without_repeating_it(nora: httpx.Client) -> None:
@@ -249,15 +290,15 @@ def test_what_is_too_large_or_not_in_form_is_refused_without_repeating_it(nora: 
         assert said not in refused.text or body is bodies[0]  # a field's name may be told
     assert nora.post(path, content='{"text": "\\ud800"}', headers=as_json).json()["action"] == "empty"
     for body in ("[" * 10_000, b'{"text": "\xff"}'):
-        assert code(nora.post(path, content=body, headers=as_json)) == (400, "unreadable")
+        assert code(nora.post(path, content=body, headers=as_json)) == (400, "bad_request")
     assert nora.post(path, data={"text": "hello"}).status_code == 422
     assert code(nora.get("/nothing")) == (404, "not_found")
-    assert code(nora.delete("/sessions")) == (405, "no_such_method")
+    assert code(nora.delete("/sessions")) == (405, "bad_method")
     assert send(nora, session, "a" * 5000).json()["action"] == "too_long"
 
 
 def test_nobody_is_let_in_without_proof(bot: Chatbot, url: str) -> None:
-    with httpx.Client(base_url=url) as stranger:
+    with httpx.Client(base_url=f"{url}/api/v1") as stranger:
         for refused in (stranger.post("/sessions", json={}), stranger.get("/sessions"), stranger.get("/me/memory")):
             assert code(refused) == (401, "unproven")
 
