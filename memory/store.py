@@ -138,8 +138,9 @@ class Store:
         try:
             cursor = connection.cursor()
             cursor.execute("VACUUM")
-            cursor.execute("PRAGMA user_version = 0")
             busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            if not busy:  # until then the file holds the old pages: whoever is killed here has not purged
+                cursor.execute("PRAGMA user_version = 0")
         except sqlite3.Error as error:
             raise StoreError(f"The rows are deleted, but not yet overwritten. {_explain(self.url, error)}") from error
         finally:

@@ -78,6 +78,8 @@ def _values(project: RasaProject, entity: str, *, examples: bool) -> dict[str, l
     values: dict[str, list[str]] = {}
     for text, value in said.items():
         value = meant.get(value.casefold(), value)
+        if not value.strip():
+            continue
         aliases = values.setdefault(value, [value])
         aliases += [one for one in (text, *project.synonyms.get(value, ())) if one not in aliases]
     return values

@@ -270,6 +270,30 @@ def test_purging_while_another_program_reads_says_what_is_left(
     impatient.close()
 
 
+def test_a_purge_that_was_cut_short_is_done_at_the_next_start(
+    database: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file holds the old pages until the write-ahead log is taken over: only then is the purge done."""
+    monkeypatch.setattr(store_module, "BUSY_MS", 50)
+    impatient = Store(store.url)
+    with impatient.write() as connection:
+        _add(connection, "ada-lovelace")
+    with closing(sqlite3.connect(database, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM customers").fetchall()
+        with impatient.write() as connection:
+            connection.execute(delete(CUSTOMERS))
+            impatient.owe_purge(connection)
+        with pytest.raises(StoreError, match="not yet overwritten"):
+            impatient.purge()
+        again = Store(store.url)
+        assert b"ada-lovelace" in b"".join(path.read_bytes() for path in database.parent.iterdir())
+    again.close()
+    Store(store.url).close()
+    assert b"ada-lovelace" not in b"".join(path.read_bytes() for path in database.parent.iterdir())
+    impatient.close()
+
+
 def test_times_survive_and_sort_as_text_whatever_their_offset() -> None:
     early = datetime(2026, 3, 1, 12, 0, tzinfo=timezone(timedelta(hours=5)))
     late = datetime(2026, 3, 1, 9, 30, tzinfo=timezone.utc)
