@@ -67,9 +67,7 @@ def _about(bot: Chatbot) -> APIRouter:
         response.headers["Cache-Control"] = "public, max-age=300"
         about = bot.desk.settings
         colleague = bot.desk.replies["colleague"][0]
-        return schemas.DeskShown(
-            name=about.name, bot_name=about.bot_name, colleague=colleague, language=about.language
-        )
+        return schemas.DeskShown(name=about.name, bot_name=about.bot_name, colleague=colleague, language=about.language)
 
     return router
 

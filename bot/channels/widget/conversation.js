@@ -7,8 +7,11 @@ class Conversation {
   #fresh = null; // gives another JWT
   #customer = "";
   #era = 0; // which customer or visitor is here; what was asked for an earlier one is not shown
-  #last = 0;
   #shown = ""; // the session
+  #last = 0; // message that is shown
+  #fetched = 0; // message up to which nothing is missing
+  #missed = false; // whether another tab has changed something while this one was sending
+  #answers = 0;
   #timer = 0;
 
   constructor(server, store, words, view) {
@@ -79,18 +82,22 @@ class Conversation {
   }
 
   async #load() {
-    const era = this.#era;
+    const [era, answers] = [this.#era, this.#answers];
     let page = await this.#page();
-    if (!page && this.#jwt && (await this.#newest())) page = await this.#page();
+    if (!page && this.#jwt && (await this.#newest())) {
+      page = await this.#page();
+      this.store.write(this.slot, { seen: page?.messages.at(-1)?.message_id });
+    }
     if (page?.messages.length && !page.current && !page.handed_over) {
       this.store.write(this.slot, { session: "" });
       page = null;
     }
     const greeting = page?.messages.length ? null : await this.#begin();
     if (era !== this.#era) return;
+    if (answers !== this.#answers) return this.#load(); // it has changed since it was fetched
     this.view.clear();
     if (greeting) this.view.log.greet(greeting);
-    this.#last = 0;
+    this.#last = this.#fetched = 0;
     this.#shown = this.kept.session;
     this.#show(page ?? { messages: [], handed_over: false });
     this.sending.resume();
@@ -98,6 +105,7 @@ class Conversation {
 
   /** Begin another conversation. */
   async restart() {
+    this.sending.giveUp();
     this.store.write(this.slot, { session: "", last: 0, seen: 0 });
     await this.load();
   }
@@ -129,7 +137,7 @@ class Conversation {
     this.sending.adopt(joined ? visitor.session : "");
     this.store.write("visitor", null);
     if (changed) this.#era++;
-    if (changed && (loaded || this.kept.session)) await this.load();
+    if (changed ? loaded || this.kept.session : this.view.opened && !this.loaded) await this.load();
     else this.sending.resume();
     return customer_id;
   }
@@ -153,15 +161,19 @@ class Conversation {
 
   /** Go on after a reply, or after a message that was dropped. */
   answered(reply) {
-    if (reply) this.#show({ messages: [{ ...reply, shown: true }], handed_over: reply.handed_over });
-    else if (!this.sending.busy) this.load();
+    this.#answers++;
+    if (reply) this.#seeTo(reply.message_id, reply.handed_over);
+    if (this.sending.busy || (reply && !this.#missed)) return;
+    this.#missed = false;
+    if (reply) this.#look();
+    else this.load();
   }
 
   #leave() {
     this.#era++;
     this.#jwt = this.#customer = "";
     this.#fresh = null;
-    this.#last = 0;
+    this.#last = this.#fetched = 0;
     this.loaded = this.handedOver = false;
     clearTimeout(this.#timer);
     this.sending.stop();
@@ -198,10 +210,14 @@ class Conversation {
   }
 
   #show({ messages, handed_over }, aloud = false) {
-    for (const message of messages) {
-      if (!message.shown) this.view.log.turn(message, aloud);
-      this.#last = Math.max(this.#last, message.message_id);
-    }
+    for (const message of messages) this.view.log.turn(message, aloud);
+    this.#fetched = messages.at(-1)?.message_id ?? this.#fetched;
+    this.#seeTo(this.#fetched, handed_over);
+  }
+
+  /** Note up to where messages are shown, and look for a colleague's where one has the session. */
+  #seeTo(message_id, handed_over) {
+    this.#last = Math.max(this.#last, message_id);
     if (this.#last > (this.kept.last ?? 0)) this.store.write(this.slot, { last: this.#last });
     this.handedOver = handed_over;
     if (this.view.opened) this.seen();
@@ -219,7 +235,7 @@ class Conversation {
   async #look() {
     const era = this.#era;
     if (this.loaded && !document.hidden && !this.sending.busy) {
-      const page = await this.#page(this.#last).catch(() => null);
+      const page = await this.#page(this.#fetched).catch(() => null);
       if (page && era === this.#era && !this.sending.busy) return this.#show(page, true);
     }
     this.#lookLater();
@@ -228,7 +244,8 @@ class Conversation {
   #otherTab() {
     const { session, last = 0 } = this.kept;
     if (!Object.keys(this.kept).length) this.#leave(); // reset there, or identified
-    else if (!this.loaded || this.sending.busy || last <= this.#last) return;
+    else if (!this.loaded || last <= this.#last) return;
+    else if (this.sending.busy) this.#missed = true;
     else if (session === this.#shown) this.#look();
     else this.load();
   }

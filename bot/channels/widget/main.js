@@ -42,7 +42,8 @@ function start(script) {
   const early = Array.isArray(window.Rapport) ? window.Rapport : [];
   const server = new Server(new URL(".", new URL(script.dataset.server ?? script.src, location.href)).href);
   const store = new Store(`rapport:${server.base}${script.dataset.desk ?? ""}`);
-  const drawn = meet(server).then((desk) => draw(desk, server, store));
+  const parsed = document.body ? null : new Promise((resolve) => addEventListener("DOMContentLoaded", resolve));
+  const drawn = Promise.all([meet(server), parsed]).then(([desk]) => draw(desk, server, store));
   /** Open the panel again that was open on the page before. */
   const reopen = ({ panel }) => store.opened && !panel.fullScreen.matches && panel.open({ quietly: true });
   drawn.then(

@@ -10,8 +10,12 @@ class Panel {
     Object.assign(this, { words, act, fullScreen: matchMedia(FULL_SCREEN) });
     this.log = new Transcript(words, desk, server, { ...act, choose: (label) => (act.choose(label), this.input.focus()) });
     this.dot = element("span", { class: "dot", hidden: true });
-    this.launcher = iconButton("chat", words.open, () => (this.opened ? this.close() : this.open()), { class: "launcher", "aria-expanded": "false", "aria-controls": "panel" });
-    this.launcher.append(this.dot);
+    this.launcher = iconButton("chat", words.open, () => (this.opened ? this.close() : this.open()), {
+      class: "launcher",
+      "aria-expanded": "false",
+      "aria-controls": "panel",
+    });
+    this.launcher.append(icon("close"), this.dot);
     this.panel = this.#drawn(fill(words.chat, { name: desk.bot_name }), desk.name);
     this.host = element("rapport-widget", { lang: desk.language });
     const root = this.host.attachShadow({ mode: "open" });
@@ -24,6 +28,9 @@ class Panel {
     for (const type of ["keydown", "keyup", "keypress"]) root.addEventListener(type, (event) => event.stopPropagation());
     this.fullScreen.addEventListener("change", () => this.#setModal());
     document.body.append(this.host);
+    // Some sites put another body into the page instead of loading another page.
+    const stay = () => this.host.isConnected || document.body?.append(this.host);
+    new MutationObserver(stay).observe(document.documentElement, { childList: true });
   }
 
   get opened() {
@@ -35,7 +42,7 @@ class Panel {
     if (!this.opened) {
       this.#opener = document.activeElement;
       this.panel.hidden = false;
-      this.launcher.setAttribute("aria-expanded", "true");
+      this.#name();
       this.#setModal();
       this.act.opened(true);
       this.log.settle();
@@ -47,7 +54,7 @@ class Panel {
     if (!this.opened) return;
     const inside = this.host.shadowRoot.activeElement;
     this.panel.hidden = true;
-    this.launcher.setAttribute("aria-expanded", "false");
+    this.#name();
     this.act.opened(false);
     if (!inside) return;
     const back = [this.host, document.body, null].includes(this.#opener) || !this.#opener.isConnected;
@@ -56,7 +63,7 @@ class Panel {
 
   unread(now) {
     this.dot.hidden = !now;
-    this.launcher.setAttribute("aria-label", now ? this.words.unread : this.words.open);
+    this.#name();
   }
 
   /** Say something about the conversation as a whole; "" takes it away. */
@@ -69,18 +76,32 @@ class Panel {
     this.log.clear();
   }
 
+  #name() {
+    const { close, unread, open } = this.words;
+    const label = this.opened ? close : this.dot.hidden ? open : unread;
+    this.launcher.setAttribute("aria-label", label);
+    this.launcher.title = label;
+    this.launcher.setAttribute("aria-expanded", this.opened);
+  }
+
   #drawn(label, title) {
     const { words, act } = this;
-    this.input = element("textarea", { rows: 1, "aria-label": words.message, placeholder: words.write, dir: "auto", enterkeyhint: "send", oninput: () => this.#grow() });
+    this.input = element("textarea", {
+      rows: 1,
+      "aria-label": words.message,
+      placeholder: words.write,
+      dir: "auto",
+      enterkeyhint: "send",
+      oninput: () => this.#grow(),
+    });
     this.remark = element("p", { class: "note", role: "status" });
     return element(
       "section",
       { class: "panel", id: "panel", role: "dialog", "aria-label": label, hidden: true },
       element(
-        "header",
-        {},
+        "div",
+        { class: "head" },
         element("h2", { dir: "auto" }, title),
-        iconButton("human", words.human, () => (act.human(), this.input.focus())),
         iconButton("restart", words.restart, () => (act.restart(), this.input.focus())),
         iconButton("close", words.close, () => this.close()),
       ),
@@ -94,6 +115,7 @@ class Panel {
         this.input,
         element("button", { class: "send", "aria-label": words.send, title: words.send }, icon("send")),
       ),
+      element("button", { type: "button", class: "human", onclick: () => (act.human(), this.input.focus()) }, words.human),
     );
   }
 

@@ -46,7 +46,12 @@ class Sending {
     }
   }
 
-  /** Drop what has not been sent, from this page alone. */
+  /** Forget what this page could not send. */
+  giveUp() {
+    for (const key of this.mine) this.store.write(`sending:${key}`, null);
+  }
+
+  /** Stop sending, on this page alone. */
   stop() {
     this.#stop.abort();
     this.#stop = new AbortController();
@@ -96,7 +101,7 @@ class Sending {
     const again = error.passes || error.status === 401;
     if (!again) this.store.write(`sending:${message.key}`, null);
     const text = error.status === 401 ? this.who.words.expired : error.message;
-    this.log.refuse(message, text, again && (() => (this.log.drop(message), this.#add(message))));
+    this.log.refuse(message, text, again && (() => this.#add(message)));
   }
 
   /** Send a message once, in another session or with another proof where the first counts no more. */
@@ -111,6 +116,7 @@ class Sending {
         return await this.#reply(message, token, stopped);
       } catch (error) {
         if (stopped.aborted || tries >= 2) throw error;
+        if (token !== (await this.who.token())) continue; // who is here has been identified meanwhile
         if (this.who.lost(error, message.session)) {
           // Somebody else's may lie here who used this browser before: it is not sent for whoever is here now.
           if (message.customer && !this.mine.has(message.key)) return null;

@@ -35,7 +35,8 @@ class Transcript {
 
   /** Show a message that is on its way. */
   ask(message) {
-    if (this.#asked.has(message.key)) return;
+    if (this.#asked.get(message.key)?.theirs) return;
+    this.drop(message); // one that was refused, and is tried again
     const mine = this.#mine(message.text);
     mine.hidden = !message.text;
     this.#asked.set(message.key, { mine, theirs: null });
@@ -67,7 +68,6 @@ class Transcript {
   refuse(message, text, again) {
     const click = () => again();
     this.#state(message, `${this.words.refused} ${text} `, again && element("button", { type: "button", onclick: click }, this.words.again));
-    this.#asked.delete(message.key);
   }
 
   drop(message) {
