@@ -17,7 +17,7 @@ class Panel {
     });
     this.launcher.append(icon("close"), this.dot);
     this.panel = this.#drawn(fill(words.chat, { name: desk.bot_name }), desk.name);
-    this.host = element("rapport-widget", { lang: desk.language });
+    this.host = element("rapport-widget", { lang: languageTag(desk.language) });
     const root = this.host.attachShadow({ mode: "open" });
     const style = new CSSStyleSheet(); // needs no 'unsafe-inline'
     style.replaceSync(STYLE);

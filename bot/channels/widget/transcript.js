@@ -10,7 +10,7 @@ class Transcript {
     this.list = element("ol", { class: "log", tabindex: 0, "aria-label": words.conversation });
     this.suggestions = element("div", { class: "suggestions" });
     this.spoken = element("div", { class: "hidden", role: "status" });
-    this.day = new Intl.DateTimeFormat(desk.language, { dateStyle: "long" });
+    this.day = new Intl.DateTimeFormat(languageTag(desk.language), { dateStyle: "long" });
   }
 
   clear() {

@@ -76,4 +76,13 @@ const WORDS = {
 /** Return the words in the desk's language, English where the widget does not know it. */
 const wordsIn = (language) => WORDS[language.toLowerCase().split(/[-_]/)[0]] ?? WORDS.en;
 
+/** Return a language as browsers name it, their own where the desk's is none. */
+const languageTag = (language) => {
+  try {
+    return new Intl.Locale(language.replaceAll("_", "-")).toString();
+  } catch {
+    return navigator.language;
+  }
+};
+
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);

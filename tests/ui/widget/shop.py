@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-PAGE = """<!doctype html><html lang="en"><head><meta name="viewport" content="width=device-width"><title>The shop</title>{style}{scripts}
+PAGE = """<!doctype html><html lang="en"><head><title>The shop</title>
+<meta name="viewport" content="width=device-width">{style}{scripts}
 <script src="{chat}/widget.js" {attributes} async></script></head>
 <body><header><a href="/" id="home">The shop</a></header><main><h1>Tents</h1><p>All of them are dry.</p>
 <button id="chat">Questions?</button> <a href="/about" id="about">About</a></main></body></html>"""
