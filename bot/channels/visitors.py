@@ -36,8 +36,9 @@ def visitor_api(callers: Callers) -> APIRouter:
         Nothing is kept until the visitor says something. Asked with a visitor's token that still counts, it is a fresh
         one of the same visitor.
         """
-        known = callers.visitors.proven(request.headers.get("authorization", "").removeprefix("Bearer "))
-        token, expires_at = callers.visitors.issue(known or "")
+        scheme, _, known = request.headers.get("authorization", "").partition(" ")
+        visitor = callers.visitors.proven(known) if scheme.lower() == "bearer" else None
+        token, expires_at = callers.visitors.issue(visitor or "")
         return VisitorToken(token=token, expires_at=expires_at)
 
     @router.post("/identify", operation_id="identifyVisitor")

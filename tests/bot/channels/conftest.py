@@ -65,7 +65,7 @@ def serve() -> Iterator[Serve]:
 
 def visitor(bot: Chatbot, url: str) -> httpx.Client:
     """A new visitor of the chat page, who uses the API."""
-    return httpx.Client(base_url=url, cookies={COOKIE: Visitors(bot).issue()[0]}, timeout=60)
+    return httpx.Client(base_url=url, cookies={COOKIE: Visitors(bot.settings.home).issue()}, timeout=60)
 
 
 @pytest.fixture
