@@ -50,10 +50,15 @@ class Conversation {
       if (this.store.read("visitor").token === token) this.store.write("visitor", null);
       return true;
     }
-    const jwt = await this.#fresh?.();
-    if (!jwt || jwt === token) return document.dispatchEvent(new Event("rapport:expired")), false;
-    this.#jwt = jwt;
-    return true;
+    const customer = this.#customer;
+    try {
+      if (this.#fresh) await this.identify(this.#fresh);
+    } catch (problem) {
+      if (!(problem instanceof Refusal)) throw problem; // the page's own server cannot be reached just now
+    }
+    if (token !== this.#jwt) return customer === this.#customer;
+    document.dispatchEvent(new Event("rapport:expired"));
+    return false;
   }
 
   /** Return whether a session counts no more; it is then forgotten. */
@@ -72,10 +77,12 @@ class Conversation {
   /** Show the conversation as the server has it, or the greeting of a new one, and go on with what was not sent. */
   async load() {
     this.loaded = true;
-    const waiting = () => this.view.note(this.words.waiting);
+    const era = this.#era;
+    const waiting = () => era === this.#era && this.view.note(this.words.waiting);
     try {
       await patiently(() => this.#load(), { waiting });
     } catch (error) {
+      if (era !== this.#era) return;
       this.loaded = false;
       this.view.note(error.status === 401 ? this.words.expired : error.message);
     }
@@ -105,7 +112,7 @@ class Conversation {
 
   /** Begin another conversation. */
   async restart() {
-    this.sending.giveUp();
+    this.sending.giveUp(this.kept.session);
     this.store.write(this.slot, { session: "", last: 0, seen: 0 });
     await this.load();
   }
@@ -133,9 +140,10 @@ class Conversation {
     this.#jwt = jwt;
     this.#fresh = typeof given === "function" ? given : null;
     this.#customer = customer_id;
-    this.store.write("customer", joined ? { session: visitor.session, last: visitor.last, seen: visitor.seen } : {});
+    if (joined) this.store.write("customer", { session: visitor.session, last: visitor.last, seen: visitor.seen });
     this.sending.adopt(joined ? visitor.session : "");
     this.store.write("visitor", null);
+    this.view.note("");
     if (changed) this.#era++;
     if (changed ? loaded || this.kept.session : this.view.opened && !this.loaded) await this.load();
     else this.sending.resume();
@@ -243,8 +251,10 @@ class Conversation {
 
   #otherTab() {
     const { session, last = 0 } = this.kept;
-    if (!Object.keys(this.kept).length) this.#leave(); // reset there, or identified
-    else if (!this.loaded || last <= this.#last) return;
+    if (!Object.keys(this.kept).length) {
+      this.#leave(); // reset there, or identified
+      if (this.view.opened) this.load();
+    } else if (!this.loaded || last <= this.#last) return;
     else if (this.sending.busy) this.#missed = true;
     else if (session === this.#shown) this.#look();
     else this.load();

@@ -20,8 +20,8 @@ class Sending {
 
   /** Keep and send what a customer typed; `kind` is messages or handoff. */
   send(text, kind = "messages") {
-    const { slot, session = "" } = { slot: this.who.slot, ...this.who.kept };
-    const message = { key: newKey(), kind, text, at: Date.now(), customer: slot === "customer", session };
+    const { session = "" } = this.who.kept;
+    const message = { key: newKey(), kind, text, at: Date.now(), customer: this.who.slot === "customer", session };
     this.mine.add(message.key);
     this.#keep(message);
     this.#add(message);
@@ -46,9 +46,10 @@ class Sending {
     }
   }
 
-  /** Forget what this page could not send. */
-  giveUp() {
-    for (const key of this.mine) this.store.write(`sending:${key}`, null);
+  /** Forget what could not be sent in a session. */
+  giveUp(session) {
+    const left = this.store.sending().filter((message) => message.session === session);
+    left.forEach(({ key }) => this.store.write(`sending:${key}`, null));
   }
 
   /** Stop sending, on this page alone. */

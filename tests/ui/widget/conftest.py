@@ -90,6 +90,7 @@ def site(running: Site) -> Iterator[Site]:
     yield running
     running.shop.files = {}
     running.shop.attributes = ""
+    running.shop.connects = True
     running.network.drops = 0
     for customer in {customer for customer, _ in running.said()}:
         running.bot.forget(customer)

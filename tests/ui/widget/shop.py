@@ -21,6 +21,7 @@ class Shop:
         self.chat = ""
         self.files: dict[str, str] = {}
         self.attributes = ""
+        self.connects = True  # whether its policy lets pages talk to the chat's server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
@@ -28,10 +29,11 @@ class Shop:
             kind, body = "text/css" if path.endswith(".css") else "text/javascript", self.files[path]
         else:
             kind, body = "text/html", self._page()
+        reach = self.chat if self.connects else "'none'"
         headers = {
             "content-type": f"{kind}; charset=utf-8",
             "content-security-policy": (
-                f"default-src 'none'; script-src 'self' {self.chat}; connect-src {self.chat}; style-src 'self'; "
+                f"default-src 'none'; script-src 'self' {self.chat}; connect-src {reach}; style-src 'self'; "
                 "base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
             ),
             "cross-origin-embedder-policy": "require-corp",

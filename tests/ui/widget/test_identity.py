@@ -127,7 +127,7 @@ def test_what_a_page_asks_before_the_script_has_loaded_is_done(page: Page, site:
     expect(page.locator("#chat")).to_be_focused()
 
 
-def test_a_page_that_is_not_listed_is_told_what_to_add(site: Site, context: BrowserContext) -> None:
+def test_a_page_that_is_not_listed_or_forbids_it_is_told_what_to_add(site: Site, context: BrowserContext) -> None:
     page = context.new_page()
     elsewhere = site.origin.replace("127.0.0.1", "localhost")
     with page.expect_console_message(lambda message: message.text.startswith("Rapport:")) as told:
@@ -135,4 +135,24 @@ def test_a_page_that_is_not_listed_is_told_what_to_add(site: Site, context: Brow
     assert told.value.text == (
         f"Rapport: Add {elsewhere} to `origins` under `portals` in desk.yaml, and start the server again."
     )
+    site.shop.connects = False
+    with page.expect_console_message(lambda message: message.text.startswith("Rapport:")) as told:
+        page.goto(site.origin)
+    assert told.value.text == f"Rapport: Add {site.chat} to connect-src of this page's Content-Security-Policy."
     expect(launcher(page)).to_have_count(0)
+
+
+def test_somebody_else_who_logs_in_meanwhile_does_not_speak_in_the_conversation(
+    page: Page, site: Site, context: BrowserContext
+) -> None:
+    first, second = sign("nora"), sign("tom")
+    page.evaluate("tokens => Rapport.identify(async () => tokens.shift())", [first, second])
+    open_chat(page)
+    say(page, *RETURNS)
+    expire(context, first)
+    write(page, DELIVERY[0])
+    expect(asked(page)).to_have_count(0)
+    expect(replies(page)).to_contain_text(["Hello"])
+    write(page, "hello")
+    expect(replies(page)).to_have_count(2)
+    assert site.said() == [("customer:nora", RETURNS[0]), ("customer:tom", "hello")]
