@@ -96,6 +96,7 @@ def build(bot: Chatbot) -> FastAPI:
     from bot.channels.request_limits import RequestLimits
     from bot.channels.rest import rest_api
     from bot.channels.turns import TurnQueue
+    from bot.channels.widget.pages import widget_pages
     from bot.logs import RequestLog
     from bot.ui.articles import article_pages
     from bot.ui.chat_page import CSS, THEME, chat_page
@@ -119,6 +120,7 @@ def build(bot: Chatbot) -> FastAPI:
     application.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies)
     answer_errors(application)
     application.include_router(article_pages(bot.desk))
+    application.include_router(widget_pages())
     application.include_router(memory_api(bot, callers))
     turns = TurnQueue(settings.max_waiting_turns)
     application.mount("/api/v1", rest_api(bot, callers, turns))

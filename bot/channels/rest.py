@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from bot.calls import ID, RepeatedKeyError
 from bot.channels import schemas
 from bot.channels.caller import Caller, Callers
+from bot.channels.conversations import is_current
 from bot.channels.errors import ApiError, answer_errors
 from bot.channels.memory_api import memory_api
 from bot.channels.openapi import ABOUT, REFUSALS, SECURITY
@@ -41,10 +42,25 @@ def rest_api(bot: Chatbot, callers: Callers, turns: TurnQueue) -> FastAPI:
         responses=REFUSALS,
     )
     answer_errors(api)
+    api.include_router(_about(bot))
     api.include_router(_conversation(bot, callers, turns))
     api.include_router(memory_api(bot, callers), prefix="/me")
     api.include_router(visitor_api(callers))
     return api
+
+
+def _about(bot: Chatbot) -> APIRouter:
+    router = APIRouter(tags=["the desk"])
+
+    @router.get("/desk", operation_id="showDesk", summary="What the desk is called")
+    def desk(response: Response) -> schemas.DeskShown:
+        """For everybody; a browser may keep it for five minutes."""
+        response.headers["Cache-Control"] = "public, max-age=300"
+        about = bot.desk.settings
+        colleague = bot.desk.replies["colleague"][0]
+        return schemas.DeskShown(name=about.name, bot_name=about.bot_name, colleague=colleague, language=about.language)
+
+    return router
 
 
 def _conversation(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter:
@@ -84,7 +100,7 @@ def _conversation(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter
     ) -> schemas.Sessions:
         """Also those that were had on the chat page or by another way in."""
         found = sessions(store, customer_of(caller, customer_id), limit)
-        return schemas.Sessions(sessions=[schemas.Session.of(one) for one in found])
+        return schemas.Sessions(sessions=[schemas.Session.of(one, is_current(bot, one)) for one in found])
 
     @router.post(
         "/sessions/{session_id}/messages",
@@ -125,7 +141,11 @@ def _conversation(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter
         messages = [
             schemas.Message.of(turn, rated.get(turn.id)) for turn in page(store, session_id, customer, _PAGE, after)
         ]
-        return schemas.Messages(messages=messages, handed_over=session is not None and session.state == "handed_over")
+        return schemas.Messages(
+            messages=messages,
+            handed_over=session is not None and session.state == "handed_over",
+            current=session is None or is_current(bot, session),
+        )
 
     @router.post("/sessions/{session_id}/feedback", operation_id="rateMessage", summary="Rate a reply")
     def rated(

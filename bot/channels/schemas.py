@@ -92,6 +92,15 @@ class SourceShown(BaseModel):
         return cls(kind=source.kind, id=source.id, title=source.title, url=source.url, at=source.at)
 
 
+class DeskShown(BaseModel):
+    """What a page may say about the desk before anybody has spoken."""
+
+    name: str = Field(examples=["Tarn & Thistle"])
+    bot_name: str = Field(examples=["Fern"])
+    colleague: str = Field(description="What a colleague's messages are headed with.", examples=["A colleague"])
+    language: str = Field(examples=["en"])
+
+
 class Greeting(BaseModel):
     """What the bot says before the first message; it is not kept."""
 
@@ -169,11 +178,15 @@ class Message(BaseModel):
         )
 
 
+_Current = Annotated[bool, Field(description="Whether the session may go on; the desk says after which pause it ends.")]
+
+
 class Messages(BaseModel):
     """Messages of a session, oldest first."""
 
     messages: list[Message]
     handed_over: bool
+    current: _Current
 
 
 class Session(BaseModel):
@@ -183,15 +196,17 @@ class Session(BaseModel):
     started_at: datetime
     last_at: datetime
     handed_over: bool
+    current: _Current
 
     @classmethod
-    def of(cls, session: KeptSession) -> Session:
+    def of(cls, session: KeptSession, current: bool) -> Session:
         """Return a session as it is listed."""
         return cls(
             session_id=session.id,
             started_at=session.started_at,
             last_at=session.last_at,
             handed_over=session.state == "handed_over",
+            current=current,
         )
 
 

@@ -30,12 +30,15 @@ def visitor_api(callers: Callers) -> APIRouter:
     router = APIRouter(tags=["who is talking"])
 
     @router.post("/visitors", status_code=201, operation_id="beginAsVisitor")
-    def begin() -> VisitorToken:
+    def begin(request: Request) -> VisitorToken:
         """Begin as an anonymous visitor, on a page of another origin, where our cookie cannot reach.
 
-        Nothing is kept until the visitor says something.
+        Nothing is kept until the visitor says something. Asked with a visitor's token that still counts, it is a fresh
+        one of the same visitor.
         """
-        token, expires_at = callers.visitors.issue()
+        scheme, _, known = request.headers.get("authorization", "").partition(" ")
+        visitor = callers.visitors.proven(known) if scheme.lower() == "bearer" else None
+        token, expires_at = callers.visitors.issue(visitor or "")
         return VisitorToken(token=token, expires_at=expires_at)
 
     @router.post("/identify", operation_id="identifyVisitor")

@@ -56,7 +56,11 @@ def test_a_session_greets_and_keeps_nothing_before_the_first_message(bot: Chatbo
     assert started["greeting"]["suggestions"]
     assert (started["language"], started["desk"]) == ("en", "Tarn & Thistle")
     assert customers(bot.memory.store) == []
-    assert nora.get(f"/sessions/{started['session_id']}/messages").json() == {"messages": [], "handed_over": False}
+    assert nora.get(f"/sessions/{started['session_id']}/messages").json() == {
+        "messages": [],
+        "handed_over": False,
+        "current": True,
+    }
 
 
 def test_a_message_is_answered_with_its_sources_and_kept(bot: Chatbot, nora: httpx.Client) -> None:
