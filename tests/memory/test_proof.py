@@ -169,8 +169,8 @@ def test_a_receipt_says_what_where_how_many_and_when_and_nothing_of_the_content(
     content = file.read_text(encoding="utf-8")
     assert read_receipt(file, tmp_path) == receipt
     assert dict(receipt.removed) == {
-        "feedback": 4, "vectors": 5, "facts": 4, "commitments": 1, "summaries": 2, "turns": 5, "sessions": 2, "deliveries": 1,
-        "customers": 1,
+        "feedback": 4, "vectors": 5, "facts": 4, "commitments": 1, "summaries": 2, "turns": 5, "sessions": 2,
+            "deliveries": 1, "customers": 1,
     }  # fmt: skip
     assert receipt.at == talk.clock.now.isoformat(timespec="seconds")
     assert not [word for word in (WHO, "Zanzibar", "10001", "parcel") if word in content]
