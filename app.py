@@ -87,6 +87,7 @@ def build(bot: Chatbot) -> FastAPI:
 
     from bot.channels.browsers import SecurityHeaders, cross_origin
     from bot.channels.caller import Callers
+    from bot.channels.chatwoot import chatwoot_webhook
     from bot.channels.errors import LastResort, answer_errors
     from bot.channels.memory_api import memory_api
     from bot.channels.monitoring import monitoring
@@ -126,6 +127,8 @@ def build(bot: Chatbot) -> FastAPI:
     application.mount("/api/v1", rest_api(bot, callers, turns))
     application.include_router(openai_api(bot, callers, turns))
     application.include_router(rasa_api(bot, callers, turns))
+    if settings.chatwoot_url:
+        application.include_router(chatwoot_webhook(bot, turns))
     door, templates = Door(bot, callers, limits), Templates(bot.desk)
     application.include_router(monitoring(bot, callers, door, turns))
     application.include_router(login_pages(door, templates))

@@ -9,7 +9,7 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 
-ID = re.compile(r"[\w.:@+-]{1,128}")
+ID = re.compile(r"[\w.:@+|-]{1,128}")
 
 ChatInput = str | Mapping[str, str]
 
@@ -22,13 +22,13 @@ def make_ids(session_id: str, customer_id: str) -> tuple[str, str]:
     """Return the ids of a call: a new session where none is named, which is its own customer where none is named.
 
     Raises:
-        ValueError: an id is longer than 128 characters or holds others than letters, digits and `_.:@+-`.
+        ValueError: an id is longer than 128 characters or holds others than letters, digits and `_.:@+|-`.
     """
     session_id = session_id or uuid.uuid4().hex
     customer_id = customer_id or f"session:{session_id}"[:128]
     for name, value in (("session id", session_id), ("customer id", customer_id)):
         if not ID.fullmatch(value):
-            raise ValueError(f"the {name} {value[:140]!r} must be 1 to 128 letters, digits or _ . : @ + -")
+            raise ValueError(f"the {name} {value[:140]!r} must be 1 to 128 letters, digits or _ . : @ + | -")
     return session_id, customer_id
 
 

@@ -154,7 +154,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
         that is sent again with its `key` is the same turn and gets the same reply, also after a restart.
 
         Raises:
-            ValueError: an id is longer than 128 characters or holds others than letters, digits and `_.:@+-`.
+            ValueError: an id is longer than 128 characters or holds others than letters, digits and `_.:@+|-`.
             WrongCustomerError: the session belongs to another customer.
             RepeatedKeyError: the session has a turn with this key and another text.
         """
@@ -247,10 +247,11 @@ class Chatbot(Runnable[ChatInput, Reply]):
             understood = Understood((("", 0.0),), in_scope=True, facts={fact: value})
             return self._keep(_Turn(text, context, query, understood, rendered, models), "", started)
 
-    def tell(self, text: str, session_id: str, customer_id: str = "") -> int:
+    def tell(self, text: str, session_id: str, customer_id: str = "", *, key: str = "") -> int:
         """Keep what a colleague wrote to the customer in a session, as theirs, and return the turn's id.
 
-        What it promises is a commitment; nothing in it counts as said by the customer.
+        What it promises is a commitment; nothing in it counts as said by the customer. Told again with its `key`, it is
+        the same turn.
 
         Raises:
             ValueError: there are no words in it, or an id is none.
@@ -262,7 +263,8 @@ class Chatbot(Runnable[ChatInput, Reply]):
         if not has_words(text := clean(text)):
             raise ValueError("a colleague's message needs words")
         with self._locks.hold(session_id):
-            return self.memory.tell(session_id, customer_id, text, self.clock())
+            told = turn_of_request(self.memory.store, session_id, customer_id, key) if key else None
+            return told.id if told else self.memory.tell(session_id, customer_id, text, self.clock(), key)
 
     def invoke(self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any) -> Reply:
         """Do what `respond` does, as a Runnable."""

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from bot.desk import BUNDLED
@@ -35,6 +36,12 @@ class Settings(BaseSettings):
     jwt_secret: SecretStr = Field(SecretStr(""), description="What a portal signs its customers' tokens with (HS256).")
     jwt_public_key: Path | None = Field(None, description="A PEM file: checks tokens signed by RS256 or ES256.")
     jwt_audience: str = Field("", description="The `aud` that customers' tokens must have.")
+
+    chatwoot_url: str = Field("", description="A Chatwoot to answer in, as https://chat.shop.example.")
+    chatwoot_token: SecretStr = Field(SecretStr(""), description="The access token of its agent bot.")
+    chatwoot_secret: SecretStr = Field(
+        SecretStr(""), validate_default=True, description="What Chatwoot signs the bot's webhooks with."
+    )
 
     rate_customer: str = Field("120/minute", description="What one customer may ask for, as `limits` writes it.")
     rate_address: str = Field("600/minute", description="What one network address may ask for.")
@@ -73,6 +80,21 @@ class Settings(BaseSettings):
             raise ValueError("it must have at least 32 characters")
         return secret
 
+    @field_validator("chatwoot_url")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        if url and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", url):
+            raise ValueError("it must be an address like https://chat.shop.example")
+        return url.rstrip("/")
+
+    @field_validator("chatwoot_secret")
+    @classmethod
+    def _goes_with_the_rest(cls, secret: SecretStr, given: ValidationInfo) -> SecretStr:
+        rest = (given.data.get("chatwoot_url"), given.data.get("chatwoot_token"))
+        if len({bool(_plain(value)) for value in (secret, *rest)}) > 1:
+            raise ValueError("RAPPORT_CHATWOOT_URL, RAPPORT_CHATWOOT_TOKEN and this must be set together")
+        return secret
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -99,7 +121,7 @@ def settings_as_text(settings: Settings, mark: Callable[[str], str]) -> dict[str
     }
 
 
-_SECRET = ("jwt_secret", "chat_api_key", "database_url", "chat_base_url")
+_SECRET = ("jwt_secret", "chat_api_key", "chatwoot_token", "chatwoot_secret", "database_url", "chat_base_url")
 
 
 def _plain(value: object) -> str:
@@ -115,7 +137,12 @@ def read_settings(**given: object) -> Settings:
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
-        lines = [f"RAPPORT_{str(one['loc'][0]).upper()}: {one['msg']} (got {one['input']!r})" for one in error.errors()]
-        raise RapportError("A setting is wrong. " + "; ".join(lines)) from None
+        raise RapportError("A setting is wrong. " + "; ".join(map(_mistake, error.errors()))) from None
     except ValueError as error:
         raise RapportError(f"rapport.toml cannot be read: {error}") from None
+
+
+def _mistake(error: ErrorDetails) -> str:
+    name = str(error["loc"][0])
+    got = "" if name in _SECRET else f" (got {error['input']!r})"
+    return f"RAPPORT_{name.upper()}: {error['msg']}{got}"

@@ -257,7 +257,7 @@ class ConversationMemory:
             self._extend_digest(connection, context, turn)
         return turn_id
 
-    def tell(self, session_id: str, customer_id: str, text: str, now: datetime) -> int:
+    def tell(self, session_id: str, customer_id: str, text: str, now: datetime, key: str = "") -> int:
         """Keep what a colleague wrote to a customer, with what it promises, as a turn of the session; return its id.
 
         It says nothing on the customer's behalf: no fact is taken from it, and what the bot had asked for is dropped.
@@ -270,7 +270,7 @@ class ConversationMemory:
         query = self.encoder.encode([text])[0]
         context = self.load(session_id, customer_id, text, query, now)
         decision = {"action": "colleague", "written_by": "colleague"}
-        return self.save(context, "", text, decision, facts={}, query=query, handed_over=context.handed_over)
+        return self.save(context, "", text, decision, facts={}, query=query, handed_over=context.handed_over, key=key)
 
     def summarise(self, session_id: str, customer_id: str, writer: SummaryWriter) -> bool:
         """Let a chat model bring the prose summary of a session up to date; return whether it did."""

@@ -75,6 +75,11 @@ def m007_validity(connection: Connection) -> None:
             connection.execute(text(f"ALTER TABLE facts ADD COLUMN {name} VARCHAR(10)"))
 
 
+def m008_deliveries(connection: Connection) -> None:
+    """Keep what other programs deliver until it is answered."""
+    tables.DELIVERIES.create(connection, checkfirst=True)
+
+
 MIGRATIONS: list[Callable[[Connection], None]] = [
     m001_first_tables,
     m002_commitments,
@@ -83,6 +88,7 @@ MIGRATIONS: list[Callable[[Connection], None]] = [
     m005_spent_visitors,
     m006_checksums,
     m007_validity,
+    m008_deliveries,
 ]
 
 

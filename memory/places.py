@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, delete, func, select, true
 
-from memory.tables import COMMITMENTS, CUSTOMERS, FACTS, FEEDBACK, SESSIONS, SUMMARIES, TURNS, VECTORS
+from memory.tables import COMMITMENTS, CUSTOMERS, DELIVERIES, FACTS, FEEDBACK, SESSIONS, SUMMARIES, TURNS, VECTORS
 
 _OWNERS = {"turn": TURNS, "session": SESSIONS, "customer": CUSTOMERS}
 
@@ -108,5 +108,6 @@ PLACES = (
     Place(SUMMARIES, "session", "session_id", derived=True),
     Place(TURNS, "turn", "id"),
     Place(SESSIONS, "session", "id"),
+    Place(DELIVERIES, "customer", "customer_id"),
     Place(CUSTOMERS, "customer", "id"),
 )

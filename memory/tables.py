@@ -134,3 +134,18 @@ FEEDBACK = Table(
     Column("rating", Integer, nullable=False),  # 1 or -1
     Column("at", String(32), nullable=False),
 )
+# What other programs deliver (memory.deliveries): without content once it is done. It may be somebody's who is not
+# known yet, so that it hangs on no other row.
+DELIVERIES = Table(
+    "deliveries",
+    METADATA,
+    Column("id", String(128), primary_key=True),
+    Column("customer_id", String(128), nullable=False),
+    Column("conversation", String(128), nullable=False),  # of the program that delivered it
+    Column("at", String(32), nullable=False),
+    Column("content", JSON(none_as_null=True)),
+    Column("outcome", String(16)),
+    Column("done_at", String(32)),
+    Index("deliveries_of_conversation", "conversation", "outcome"),
+    Index("deliveries_of_customer", "customer_id"),
+)

@@ -16,8 +16,13 @@ from bot.ui.visitor import COOKIE, Visitors
 from memory.boundaries import ANONYMOUS
 
 IDENTIFIED = "customer:"  # how the ids of customers begin whom a portal names, so that none is a visitor's
-_NAME = re.compile(r"[\w.:@+-]{1,119}")
-_FORM = "1 to 119 letters, digits or _ . : @ + -"
+_NAME = re.compile(r"[\w.:@+|-]{1,119}")
+_FORM = "1 to 119 letters, digits or _ . : @ + | -"
+
+
+def customer_named(name: str) -> str | None:
+    """Return the id of the customer whom a portal calls so, None where that is no name."""
+    return IDENTIFIED + name if _NAME.fullmatch(name) else None
 
 
 @dataclass(frozen=True)
@@ -46,9 +51,9 @@ class Caller:
             return self.customer_id
         if not named:
             raise ApiError(422, "no_customer", "A request with a key must name the customer it is for.")
-        if not _NAME.fullmatch(named):
+        if (customer := customer_named(named)) is None:
             raise ApiError(422, "bad_customer", f"A customer's name must be {_FORM}.")
-        return IDENTIFIED + named
+        return customer
 
     def may(self, scope: str) -> None:
         """Refuse what a key has no scope for; a customer may do everything with what is theirs.
@@ -123,9 +128,9 @@ class Callers:
                 raise _unproven("bad_token", "The visitor's token has expired or is not ours. Ask for another one.")
             return Caller(visitor)
         subject = self._jwts.subject(token)
-        if not _NAME.fullmatch(subject):
+        if (customer := customer_named(subject)) is None:
             raise _unproven("bad_token", f"The JWT is refused. Its `sub` must be {_FORM}.")
-        return Caller(IDENTIFIED + subject)
+        return Caller(customer)
 
 
 def _unproven(code: str, message: str) -> ApiError:

@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.channels.caller import Caller, Callers
+from bot.channels.chatwoot import WEBHOOK
 from bot.channels.errors import ApiError
 from bot.channels.rate_limits import RateLimits, network
 from bot.problems import RapportError
@@ -17,7 +18,7 @@ from memory import StoreError
 
 _BODY = 64 * 1024  # bytes of a request
 _LARGE_BODY = 1024 * 1024 + _BODY  # where a whole conversation or an upload comes along
-_LARGE = ("/gradio_api/", "/v1/")
+_LARGE = ("/gradio_api/", "/v1/", WEBHOOK)
 _BYTES_A_CHAR = 12  # as JSON may escape it
 _ARRIVES_S = 30  # seconds in which a request's body must have arrived
 _READING = ("GET", "HEAD", "OPTIONS")
@@ -53,11 +54,14 @@ class RequestLimits:
     def _count(self, request: HTTPConnection) -> None:
         if request.scope["method"] in _READING and not request.scope["path"].startswith(_COUNTED):
             return
+        if request.scope["path"] == WEBHOOK:  # all customers of a Chatwoot come from one address
+            self._limits.spend(self._key, "chatwoot", _address(request))
+            return
         caller = self._caller(request)
         if caller.key:
             self._limits.spend(self._key, "key", caller.key)
             return
-        self._limits.spend(self._address, "address", network(request.client.host if request.client else ""))
+        self._limits.spend(self._address, "address", _address(request))
         if caller.customer_id:
             self._limits.spend(self._customer, "customer", caller.customer_id)
 
@@ -90,6 +94,10 @@ class RequestLimits:
             return message or await receive()
 
         return arrived
+
+
+def _address(request: HTTPConnection) -> str:
+    return network(request.client.host if request.client else "")
 
 
 async def _read(receive: Receive, most: int) -> Message:

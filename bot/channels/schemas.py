@@ -12,7 +12,7 @@ from bot.turn import Reply, Source, SourceKind, sources_of
 from memory import Turn
 from memory.history import Session as KeptSession
 
-CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:@+\-]{1,128}$")]
+CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:@+|\-]{1,128}$")]
 MessageId = Annotated[int, Field(ge=0, le=2**31 - 1)]
 RequestKey = Annotated[
     str | None,

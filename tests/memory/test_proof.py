@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, event, inspect, text
 
 from memory import Store
+from memory.deliveries import Delivery, take_in
 from memory.erasure import forget
 from memory.fingerprints import WIDTH, Fingerprints, windows
 from memory.history import rate
@@ -39,6 +40,8 @@ def talk(make_talk: Callable[..., Talk]) -> Talk:
             rate(talk.memory.store, who, turn, 1, talk.clock.now)
         promised = {"promise": f"We look for the parcel to {mark} by Friday"}
         talk("I would like to talk to somebody about it", "Of course you can do that.", f"{who}.2", who, {}, promised)
+        content = {"text": f"and where is my parcel to {mark} now, please?"}
+        take_in(talk.memory.store, Delivery(f"chat.{who}", who, "chat:1", talk.clock.now, content))
         talk.memory.summarise(f"{who}.1", who, lambda prose, turns, mark=mark: f"They wrote about {mark} many times.")
     return talk
 
@@ -171,7 +174,7 @@ def test_a_receipt_says_what_where_how_many_and_when_and_nothing_of_the_content(
     assert read_receipt(file, tmp_path) == receipt
     assert dict(receipt.removed) == {
         "feedback": 4, "vectors": 5, "facts": 4, "commitments": 1, "summaries": 2, "turns": 5, "sessions": 2,
-        "customers": 1,
+            "deliveries": 1, "customers": 1,
     }  # fmt: skip
     assert receipt.at == talk.clock.now.isoformat(timespec="seconds")
     assert not [word for word in (WHO, "Zanzibar", "10001", "parcel") if word in content]
