@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from memory import recall as recall_module
-from memory.migrations import m004_checksums
+from memory.migrations import m006_checksums
 from memory.recall import Recall
 from memory.store import Store
 from memory.tables import TURNS, VECTORS
@@ -174,7 +174,7 @@ def test_forgetting_drops_the_index_and_the_rows_that_are_left_are_found(store: 
     assert _recalled(talk, "tent pole")[0] == "My tent pole snapped"
     with store.write() as connection:
         connection.execute(update(TURNS).where(TURNS.c.session_id == "old").values(text="Zephyr", reply="Quokka"))
-        m004_checksums(connection)
+        m006_checksums(connection)
     talk.memory.recall.forget("ada")
     assert _recalled(talk, "quokka")[0] == "Zephyr"
 

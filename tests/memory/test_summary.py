@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, event, update
 
 from memory.history import session_digest, transcript
-from memory.migrations import m004_checksums
+from memory.migrations import m006_checksums
 from memory.particulars import Particular
 from memory.store import Store, Turn
 from memory.summary import MOST_PARTICULARS, MOST_TOPICS, Digest, load_summaries
@@ -213,7 +213,7 @@ def test_the_digest_extends_what_is_stored_and_does_not_read_old_turns_again(sto
     _discuss(talk, *"abcd")
     with store.write() as connection:
         connection.execute(update(TURNS).where(TURNS.c.number <= 2).values(decision={"topic": "changed"}))
-        m004_checksums(connection)
+        m006_checksums(connection)
     _discuss(talk, "e")
     assert _topics(talk.load().digest) == ["a", "b", "c"]
 
