@@ -106,8 +106,9 @@ def build(bot: Chatbot) -> FastAPI:
     from bot.ui.team.template import Templates
     from bot.ui.visitor import VisitorMiddleware
 
-    callers = Callers(bot.settings, bot)
-    visitors, limits = callers.visitors, RateLimits()
+    limits = RateLimits()
+    callers = Callers(bot.settings, bot, limits)
+    visitors = callers.visitors
     settings, origins = bot.settings, bot.desk.settings.portals.origins
     application = FastAPI(title="Rapport", docs_url=None, redoc_url=None, openapi_url=None)
     # What is added last sees a request first.

@@ -25,8 +25,8 @@ from memory.tables import TURNS, VECTORS
 from retrieval.dialogue import DialogueIndex, Hit, Said
 from retrieval.encoder import DIM, Encoder
 
-MOST_TURNS = 200_000  # indexed turns kept in memory over all customers: about 400 MB
-_OWN_TURNS = 1  # what an index takes by itself, in turns
+MOST_TURNS = 20_000  # indexed turns kept in memory over all customers: about 40 MB
+_OWN_TURNS = 3  # what an index takes by itself, in turns
 _ROUNDING = 1e-3  # how far the length of a sound unit vector may be from 1
 
 _NEW = (

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -82,6 +83,9 @@ class Store:
         try:
             self.url = make_url(url).render_as_string(hide_password=True)  # as messages show it
             self.engine = _engine(url)
+            # SQLite lets its writers poll for the lock: among many threads, one may never get it.
+            is_sqlite = self.engine.dialect.name == "sqlite"
+            self._one_writer: AbstractContextManager[object] = threading.Lock() if is_sqlite else nullcontext()
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
             raise StoreError(f"RAPPORT_DATABASE_URL is not a database address that can be used: {error}") from error
         except OSError as error:
@@ -115,7 +119,7 @@ class Store:
         Raises:
             StoreError: the database cannot be written.
         """
-        with self._transaction(immediate=True) as connection:
+        with self._one_writer, self._transaction(immediate=True) as connection:
             yield connection
 
     def owe_purge(self, connection: Connection) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -17,6 +19,8 @@ from retrieval.model_folder import read_manifest
 
 BATCH = 64
 THREADS = 2
+# More at once than there are cores take longer together, and each holds memory of its own.
+_CORES = threading.BoundedSemaphore(os.cpu_count() or 1)
 
 
 def session(file: Path) -> onnxruntime.InferenceSession:
@@ -89,5 +93,6 @@ class OnnxModel:
             mask[row, : len(encoding.ids)] = 1
             segments[row, : len(encoding.ids)] = encoding.type_ids
         arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments}
-        values = self._session.run(self.outputs, {name: arrays[name] for name in self._inputs})
+        with _CORES:
+            values = self._session.run(self.outputs, {name: arrays[name] for name in self._inputs})
         return dict(zip(self.outputs, values, strict=True))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
+from limits import parse
 from starlette.requests import HTTPConnection, Request
 
 from bot.channels.errors import ApiError
 from bot.channels.jwts import Jwts
+from bot.channels.rate_limits import RateLimits
 from bot.chatbot import Chatbot
 from bot.keys import PREFIX, Keys
 from bot.settings import Settings
@@ -30,18 +33,20 @@ class Caller:
     """Whom a request speaks for.
 
     `customer_id` is the customer whose memory may be opened; it is empty for a server's `key`, which names a customer
-    with each request and may do what its `scopes` say.
+    with each request and may do what its `scopes` say; each such request is counted for the customer too.
     """
 
     customer_id: str = ""
     scopes: frozenset[str] = frozenset()
     key: str = ""
+    count: Callable[[str], None] = field(default=lambda _customer: None, repr=False, compare=False)
 
     def customer(self, named: str = "") -> str:
         """Return the id of the customer that is meant: the proven one, or `customer:NAME` for whom a key names.
 
         Raises:
-            ApiError: a customer names somebody else (403), or a key names nobody or what is no name (422).
+            ApiError: a customer names somebody else (403), a key names nobody or what is no name (422), or too often
+                the same customer (429).
         """
         if self.customer_id:
             if named and named not in (self.customer_id, self.customer_id.removeprefix(IDENTIFIED)):
@@ -53,6 +58,7 @@ class Caller:
             raise ApiError(422, "no_customer", "A request with a key must name the customer it is for.")
         if (customer := customer_named(named)) is None:
             raise ApiError(422, "bad_customer", f"A customer's name must be {_FORM}.")
+        self.count(customer)
         return customer
 
     def may(self, scope: str) -> None:
@@ -68,8 +74,8 @@ class Caller:
 class Callers:
     """Tells who is calling, for every way in."""
 
-    def __init__(self, settings: Settings, bot: Chatbot) -> None:
-        """Read the keys that customers' tokens are checked with.
+    def __init__(self, settings: Settings, bot: Chatbot, limits: RateLimits | None = None) -> None:
+        """Read the keys that customers' tokens are checked with; `limits` counts the customers whom keys name.
 
         Raises:
             RapportError: RAPPORT_JWT_PUBLIC_KEY cannot be used.
@@ -78,6 +84,7 @@ class Callers:
         self._join = bot.join
         self._jwts = Jwts(settings)
         self._keys = Keys(settings.home, bot.clock)
+        self._limits, self._rate = limits, parse(settings.rate_customer)
 
     def caller(self, request: Request) -> Caller:
         """Return who a request proves to come from; FastAPI calls this as a dependency.
@@ -116,12 +123,16 @@ class Callers:
             raise _unproven("unproven", "Send a token, a key or the cookie of the chat page.")
         return Caller(visitor)
 
+    def _count(self, customer_id: str) -> None:
+        if self._limits is not None:
+            self._limits.spend(self._rate, "customer", customer_id)
+
     def _bearer(self, token: str) -> Caller:
         if token.startswith(PREFIX):
             key = self._keys.prove(token)
             if key is None:
                 raise _unproven("bad_key", "There is no such key, or it has ended. Make one: rapport keys add.")
-            return Caller(scopes=frozenset(key.scopes), key=key.id)
+            return Caller(scopes=frozenset(key.scopes), key=key.id, count=self._count)
         if token.startswith(ANONYMOUS):
             visitor = self.visitors.proven(token)
             if visitor is None:

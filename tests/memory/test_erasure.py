@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from memory import ConversationMemory, StoreError
+from memory.deliveries import Delivery, take_in
 from memory.erasure import forget
 from memory.history import export, facts_of, rate, session_digest, transcript
 from memory.places import PLACES, Scope
@@ -55,6 +56,7 @@ def _fill(talk: Talk, customer: str, mark: str, turns: int = 3) -> list[int]:
         for n in range(turns)
     ]
     rate(talk.memory.store, customer, ids[0], 1, talk.clock.now)
+    take_in(talk.memory.store, Delivery(f"chat.{customer}", customer, "chat:1", talk.clock.now, {"text": mark}))
     return ids
 
 

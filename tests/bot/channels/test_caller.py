@@ -131,6 +131,7 @@ def test_a_widget_gets_a_token_and_a_page_a_cookie_that_scripts_cannot_read(call
 def test_a_portals_customer_is_never_a_visitor_or_somebody_a_program_named(callers: Callers) -> None:
     assert ask(callers, sign("nora")).customer_id == "customer:nora"
     assert ask(callers, sign("nora"), scheme="bearer").customer_id == "customer:nora"
+    assert ask(callers, sign("auth0|5f7c8ec7")).customer_id == "customer:auth0|5f7c8ec7"
     visitor = f"web-{'0' * 32}"
     assert ask(callers, sign(visitor)).customer_id == f"customer:{visitor}"
 

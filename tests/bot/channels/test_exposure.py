@@ -28,9 +28,9 @@ from bot.team import Team
 from memory import Store, StoreError
 from tests.bot.channels.portal import SECRET, sign
 from tests.bot.channels.serving import serving, whole
+from tests.bot.channels.test_docs import run_example
 
 SHOP = "https://shop.example"
-DOCS = Path(__file__).parents[3] / "docs"
 FROM_AFAR = {"X-Forwarded-For": "203.0.113.9"}
 
 
@@ -174,6 +174,20 @@ def test_customers_are_counted_however_they_are_proven_and_keys_apart(
     assert statuses(client, 1, callers.visitors.issue()[0]) == [200]
     assert statuses(client, 7, keys.add("shop", ("chat",))) == [200] * 6 + [429]
     assert statuses(client, 1, "rapport_00000000_wrong") == [429]  # who guesses keys counts by the address
+
+
+def test_a_customer_whom_keys_name_too_often_is_refused_and_no_other(make_bot: Callable[..., Chatbot]) -> None:
+    bot = make_bot(settings={"rate_customer": "2/minute"})
+    keys = Keys(bot.settings.home, bot.clock)
+    with serving(whole(bot)) as client:
+
+        def say(sender: str, key: str) -> int:
+            body, headers = {"sender": sender, "message": "hello"}, {"Authorization": f"Bearer {key}"}
+            return client.post("/webhooks/rest/webhook", json=body, headers=headers).status_code
+
+        shop, other = (keys.add(name, ("chat",)) for name in ("shop", "other"))
+        assert [say("nora", shop), say("nora", other), say("nora", shop)] == [200, 200, 429]
+        assert say("tom", shop) == 200
 
 
 def test_an_ipv6_network_counts_as_one_address() -> None:
@@ -332,10 +346,3 @@ def test_the_documents_customer_is_identified(
     run_example("identity.md", str(client.base_url))
 
     assert capsys.readouterr().out == "{'customer_id': 'customer:nora', 'joined': 0}\n"
-
-
-def run_example(page: str, address: str) -> None:
-    """Run the Python of a page of the documentation, against a server."""
-    text = (DOCS / page).read_text(encoding="utf-8")
-    code = text.partition("```python\n")[2].partition("```")[0].replace("http://127.0.0.1:7860", address.rstrip("/"))
-    exec(compile(code, page, "exec"), {})  # noqa: S102 (it is our own)
