@@ -22,6 +22,7 @@ from bot.log_cli import log_cli
 from bot.memory_cli import memory_cli
 from bot.models import load
 from bot.problems import RapportError
+from bot.replay_cli import replay_cli
 from bot.settings import read_settings
 from bot.suggest_cli import suggest
 from bot.team_cli import team_cli
@@ -42,6 +43,7 @@ cli.add_typer(models_cli, name="models")
 cli.add_typer(memory_cli, name="memory")
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(log_cli, name="log")
+cli.add_typer(replay_cli, name="replay")
 cli.add_typer(team_cli, name="team")
 cli.add_typer(audit_cli, name="audit")
 cli.command()(evaluate)

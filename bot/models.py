@@ -124,15 +124,15 @@ def prepare(desk: Desk, home: Path, progress: Progress = lambda _what, _share: N
         versions.promote(present.name, present.fingerprint)
 
 
-def load(desk: Desk, home: Path) -> Models:
-    """Return a desk's models.
+def load(desk: Desk, home: Path, name: str = "") -> Models:
+    """Return a desk's models, with the intent classifier of a `name` where one is given.
 
     Raises:
         ModelError: a model is missing, incomplete or altered.
-        RapportError: the promoted model knows intents that the desk has no answer for.
+        RapportError: the intent classifier knows intents that the desk has no answer for, or there is none of that name.
     """
     stamp = Versions(home, desk.name).stamp()
-    version = _present(home, desk)
+    version = Versions(home, desk.name).get(name) if name else _present(home, desk)
     with ThreadPoolExecutor(1) as other:
         loading = other.submit(_load_intent, desk, version)
         encoder = Encoder(encoder_folder(home))

@@ -1,0 +1,100 @@
+"""What decides: desk, classifier, thresholds, memory, retrieval and code; loaded, hashed, and exchanged one at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bot.desk import DESKS, Desk
+from bot.desk_reader import read_desk
+from bot.models import Models, load
+from bot.problems import RapportError
+from bot.replay.run_folder import Part, PartInfo
+from finetune import IntentClassifier
+
+# What a desk's copy leaves out: what only teaching reads, and logs. Neither decides, and customers' words may be in it.
+_UNUSED = ("intents.csv", "test.csv", "out_of_scope.csv", "test_out_of_scope.csv", "*.jsonl", "__pycache__", ".*")
+_PACKAGES = ("bot", "memory", "retrieval", "finetune")
+
+
+@dataclass(frozen=True)
+class State:
+    """A bot that can be replayed: its desk, its models, and the kinds of memory it does without."""
+
+    desk: Desk
+    models: Models
+    without: tuple[str, ...] = ()
+
+    @classmethod
+    def open(cls, desk: Path, home: Path, model: str = "", without: tuple[str, ...] = ()) -> State:
+        """Open a desk with the models of a home; `model` names another intent classifier than the promoted one.
+
+        Raises:
+            RapportError: the desk has mistakes, or the model does not fit it or is not there.
+            ModelError: a model is missing, incomplete or altered.
+        """
+        read = read_desk(desk)
+        return cls(read, load(read, home, model), without)
+
+    def parts(self) -> dict[Part, PartInfo]:
+        """Return what the state consists of, each part with its hash."""
+        desk, models, limits = self.desk, self.models, self.desk.settings.memory
+        thresholds = {**asdict(models.thresholds), "in_scope": models.classifier.in_scope_threshold}
+        answers = models.answers.manifest["files"] if models.answers else {}
+        off = ", ".join(self.without)
+        return {
+            "desk": PartInfo(desk.name, _hash(_desk(desk))),
+            "classifier": PartInfo(models.version, _hash(_classifier(models.classifier))),
+            "thresholds": PartInfo(f"answers from {thresholds['answer']:.3f}", _hash(thresholds), thresholds),
+            "memory": PartInfo(f"without {off}" if off else "whole", _hash([limits.model_dump(), self.without])),
+            "retrieval": PartInfo(
+                f"{len(desk.articles)} articles{f', {models.answer_version}' if models.answers else ''}",
+                _hash([dict(desk.articles), answers, models.encoder.name]),
+                {"answer_version": models.answer_version},
+            ),
+            "code": PartInfo(version("rapport"), code_hash()),
+        }
+
+
+def copy_desk(desk: Desk, folder: Path) -> None:
+    """Copy what decides of a desk into a folder that is not there yet, whole or not at all."""
+    draft = folder.with_name(f".{folder.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    shutil.copytree(desk.folder, draft, ignore=shutil.ignore_patterns(*_UNUSED))
+    draft.replace(folder)
+
+
+@cache
+def code_hash() -> str:
+    """Return a hash of the code that decides, and of the bot's own sentences."""
+    root = Path(__file__).parent.parent.parent
+    files = sorted(file for package in _PACKAGES for file in (root / package).rglob("*.py"))
+    return _hash([[str(file.relative_to(root)), file.read_text(encoding="utf-8")] for file in files])
+
+
+def _desk(desk: Desk) -> list[Any]:
+    """Return what a desk decides by itself: not its articles, which are retrieval's, nor how much is remembered."""
+    ignored = shutil.ignore_patterns(*_UNUSED, "articles", "desk.yaml")
+    names = sorted(path.name for path in desk.folder.iterdir())
+    files = [path for name in names if name not in ignored("", names) and (path := desk.folder / name).is_file()]
+    sentences = (DESKS / "replies.yaml").read_bytes()
+    contents = [[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in files]
+    return [desk.settings.model_dump(mode="json", exclude={"memory"}), contents, hashlib.sha256(sentences).hexdigest()]
+
+
+def _classifier(classifier: IntentClassifier) -> list[Any]:
+    manifest = classifier.manifest
+    files = {name: digest for name, digest in manifest["files"].items() if name.endswith(("onnx", "tokenizer.json"))}
+    return [files, manifest["classes"], manifest["temperature"], manifest["several"]]
+
+
+def _hash(value: Any) -> str:
+    content = json.dumps(value, sort_keys=True, default=str).encode()
+    return hashlib.sha256(content).hexdigest()[:16]
