@@ -130,7 +130,7 @@ class TurnScore:
     """A turn against its log. What the log does not tell is None, and what does not apply.
 
     `intent`: whether the likeliest intent is the label. `answer`: whether the bot served what the log says was right: the
-    approved answer that the agent's message names, else the message's intent. `similarity`: the cosine of the two replies.
+    approved answer that the agent's message names, else the message's intent. `similarity`: the cosine of the two replies, where the agent's names no approved answer.
     `kept` of the `particulars` (numbers, dates, names, amounts) in the agent's words are in the bot's.
     `handoff`: whether handing over, or not, was right, or how it was wrong.
     `asked_known`: it asked for what the customer had said before. `unanswered`: it neither answered nor asked.
