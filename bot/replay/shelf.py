@@ -70,7 +70,7 @@ def whole_run(folder: Path) -> Run | None:
 def folders(home: Path) -> list[Path]:
     """Return the folders of all runs that the home knows of, whole or not, those elsewhere last; some may be gone."""
     here = sorted(path for path in (home / REPLAYS).glob("*/") if (path / RUN).is_file() or (path / WORK).is_dir())
-    return [*here, *_elsewhere(home)]
+    return [*here, *elsewhere(home)]
 
 
 def note(home: Path, folder: Path) -> None:
@@ -80,12 +80,18 @@ def note(home: Path, folder: Path) -> None:
         OSError: the list cannot be written.
     """
     path = folder.resolve()
-    if path.is_relative_to((home / REPLAYS).resolve()) or path in (known := _elsewhere(home)):
+    if path.is_relative_to((home / REPLAYS).resolve()) or path in (known := elsewhere(home)):
         return
     (home / REPLAYS).mkdir(parents=True, exist_ok=True)
     write_whole(home / REPLAYS / ELSEWHERE, json.dumps([*map(str, known), str(path)], indent=1).encode() + b"\n")
 
 
-def _elsewhere(home: Path) -> list[Path]:
+def missing(home: Path) -> list[Path]:
+    """Return the folders elsewhere that are not there any more: moved, perhaps, or on a disk that is not mounted."""
+    return [folder for folder in elsewhere(home) if not folder.is_dir()]
+
+
+def elsewhere(home: Path) -> list[Path]:
+    """Return the folders outside of the home that runs or stories were written to."""
     file = home / REPLAYS / ELSEWHERE
     return [Path(path) for path in json.loads(file.read_text(encoding="utf-8"))] if file.is_file() else []
