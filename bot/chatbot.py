@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -40,9 +40,9 @@ from bot.reload import Watch
 from bot.retention import Retention
 from bot.settings import Settings, read_settings
 from bot.stopwatch import Stopwatch
-from bot.turn import Forget, Reply, Source, Understood, kept_reply, whole
+from bot.turn import Forget, Kept, Lived, Reply, Source, Understood, kept_reply, whole
 from memory import ConversationMemory, Store, Turn
-from memory.boundaries import Boundaries
+from memory.boundaries import Boundaries, Kind
 from memory.conversation import Budgets, Context, ForgottenError, WrongCustomerError
 from memory.history import sessions, turn_of_request
 from memory.joining import join
@@ -84,7 +84,14 @@ class Chatbot(Runnable[ChatInput, Reply]):
         settings: Settings,
         chat_model: BaseChatModel | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        *,
+        serving: bool = True,
+        without: Collection[Kind] = (),
     ) -> None:
+        """Make a bot; one that is not `serving` neither follows promotions nor sees to retention by itself.
+
+        `without` are the kinds of memory that it does without.
+        """
         limits = desk.settings.memory
         self.desk = desk
         self.models = models
@@ -97,6 +104,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             list(desk.facts.values()),
             Budgets(limits.buffer_tokens, limits.buffer_turns, limits.recalled_turns),
             Boundaries(**limits.next_session.model_dump(), anonymous=limits.anonymous_days),
+            without,
         )
         self.memory.when_forgotten = lambda: self.models.heard.forget()
         self.recaps = Recaps(desk, self.memory)
@@ -107,8 +115,10 @@ class Chatbot(Runnable[ChatInput, Reply]):
         self._locks = SessionLocks()
         self._classifying = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="rapport-classifier")
         self._background = ThreadPoolExecutor(1, thread_name_prefix="rapport-summary")
-        self._watch = Watch(desk, settings.home, models, self._use)
-        self._retention = Retention(self.memory, settings.home, clock)
+        self._watching: tuple[Watch | Retention, ...] = ()
+        if serving:
+            watch = Watch(desk, settings.home, models, self._use)
+            self._watching = (watch, Retention(self.memory, settings.home, clock))
 
     @classmethod
     def open(
@@ -136,8 +146,8 @@ class Chatbot(Runnable[ChatInput, Reply]):
         """Finish turns and summaries under way and close the database."""
         if not self._locks.wait(_FINISH_S):
             _LOG.warning("%d turns did not end within %d s.", self._locks.under_way, _FINISH_S)
-        self._watch.close()
-        self._retention.close()
+        for one in self._watching:
+            one.close()
         self._classifying.shutdown(wait=True)
         self._background.shutdown(wait=True)
         self.memory.store.close()
@@ -266,6 +276,38 @@ class Chatbot(Runnable[ChatInput, Reply]):
             told = turn_of_request(self.memory.store, session_id, customer_id, key) if key else None
             return told.id if told else self.memory.tell(session_id, customer_id, text, self.clock(), key)
 
+    def encode_ahead(self, texts: Sequence[str]) -> None:
+        """Encode messages in batches, for turns that follow: each is then not encoded by itself."""
+        kept = [self._cut(clean(text)) for text in texts]
+        self.models.encoder.encode_ahead(kept)
+        self.models.classifier.encode_ahead(kept)
+
+    def relive(
+        self, raw: str, session_id: str, customer_id: str, instead: Callable[[Lived], Kept] | None = None
+    ) -> Lived:
+        """Decide a turn as `respond` does, and keep what `instead` makes of it: what the customer saw back then.
+
+        Without `instead` the bot's own reply is kept. A turn that fails is not kept, and its reply says so.
+
+        Raises:
+            ValueError, WrongCustomerError: as of `respond`.
+        """
+        session_id, customer_id = make_ids(session_id, customer_id)
+        started = time.perf_counter()
+        with self._locks.hold(session_id):
+            try:
+                turn = self._decide(clean(raw), session_id, customer_id, False)
+                text, decision = turn.rendered.text, self._record(turn, "")
+                lived = Lived(text, decision, turn.context, turn.timings)
+                kept = instead(lived) if instead else Kept(text, decision, decision["handed_over"])
+                reply = self._save(turn, kept, "", started)
+            except (WrongCustomerError, ForgottenError):
+                raise
+            except Exception:  # noqa: BLE001 - the edge of a turn, as in `_turn`
+                _LOG.exception("A turn of session %s failed and was not kept.", session_id)
+                return Lived(self.desk.replies["failed"][0], {"action": "failed"}, None, {})
+        return replace(lived, timings=reply.timings, turn_id=reply.turn_id)
+
     def invoke(self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any) -> Reply:
         """Do what `respond` does, as a Runnable."""
         return self._call_with_config(lambda given: whole(self._turn(*arguments(given, config, kwargs))), input, config)
@@ -386,10 +428,14 @@ class Chatbot(Runnable[ChatInput, Reply]):
 
     def _keep(self, turn: _Turn, written: str, started: float, key: str = "") -> Reply:
         """Store the turn in one transaction and return its reply."""
-        watch = Stopwatch()
+        decision = self._record(turn, written)
+        kept = Kept(written or turn.rendered.text, decision, decision["handed_over"])
+        return self._save(turn, kept, written, started, key)
+
+    def _record(self, turn: _Turn, written: str) -> dict[str, Any]:
+        """Return the decision record of a turn."""
         rendered, context, understood = turn.rendered, turn.context, turn.understood
         text = written or rendered.text
-        handed_over = context.handed_over or rendered.hand_off
         decision = {
             "action": rendered.action,
             "intent": rendered.intent,
@@ -407,19 +453,25 @@ class Chatbot(Runnable[ChatInput, Reply]):
             "wording": rendered.wording,
             "model": turn.models.version,
             "written_by": "chat_model" if written else "desk",
-            "handed_over": handed_over,
+            "handed_over": context.handed_over or rendered.hand_off,
         }
         if rendered.hand_off:
             draft = Turn(0, context.session_id, context.number + 1, context.now, turn.text, text, decision)
             decision["handoff_summary"] = self.recaps.handoff_summary(context, draft)
+        return decision
+
+    def _save(self, turn: _Turn, kept: Kept, written: str, started: float, key: str = "") -> Reply:
+        """Store a turn with what was replied to it in one transaction, and return that reply."""
+        watch = Stopwatch()
+        rendered, context, understood = turn.rendered, turn.context, turn.understood
         turn_id = self.memory.save(
             context,
             turn.text,
-            text,
-            decision,
+            kept.text,
+            kept.decision,
             facts=understood.told,
             query=turn.query,
-            handed_over=handed_over,
+            handed_over=kept.handed_over,
             key=key,
         )
         if turn.vector is not None:
@@ -430,7 +482,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             self._background.submit(summarise, *ids, self._generation.summarise)
         timings = {**turn.timings, **watch.laps, "total": (time.perf_counter() - started) * 1000}
         return Reply(
-            text=text,
+            text=kept.text,
             action=rendered.action,
             intent=rendered.intent or understood.intent,
             confidence=understood.confidence,
@@ -438,7 +490,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             suggestions=rendered.suggestions,
             session_id=context.session_id,
             turn_id=turn_id,
-            handed_over=handed_over,
+            handed_over=kept.handed_over,
             at=to_text(context.now),
             timings={stage: round(spent, 2) for stage, spent in timings.items()},
         )

@@ -22,7 +22,9 @@ from bot.log_cli import log_cli
 from bot.memory_cli import memory_cli
 from bot.models import load
 from bot.problems import RapportError
+from bot.replay_cli import replay_cli
 from bot.settings import read_settings
+from bot.story_cli import test_stories
 from bot.suggest_cli import suggest
 from bot.team_cli import team_cli
 from bot.terminal import DeskOption, HomeOption, JsonOption, err, out, prepared, print_json, print_line
@@ -42,10 +44,12 @@ cli.add_typer(models_cli, name="models")
 cli.add_typer(memory_cli, name="memory")
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(log_cli, name="log")
+cli.add_typer(replay_cli, name="replay")
 cli.add_typer(team_cli, name="team")
 cli.add_typer(audit_cli, name="audit")
 cli.command()(evaluate)
 cli.command()(suggest)
+cli.command("test")(test_stories)
 train_cli.command("answer")(train_answer_command)
 
 

@@ -27,13 +27,13 @@ MIN_MESSAGES = 5  # labelled messages an intent needs before anything can be lea
 _ALWAYS_KNOWN = {"bot_name", "desk", "handoff", "memory", "date", "label", "value", "question", "reply"}
 
 
-def read_desk(folder: Path) -> Desk:
-    """Return the desk in a folder.
+def read_desk(folder: Path, *, taught: bool = True) -> Desk:
+    """Return the desk in a folder; one that is not `taught` needs no labelled messages, as it has a classifier.
 
     Raises:
         DeskError: the folder has mistakes; the error lists all of them.
     """
-    reader = _Reader(folder)
+    reader = _Reader(folder, taught)
     desk = reader.read()
     if desk is None or reader.problems:
         raise DeskError(str(folder), reader.problems)
@@ -64,8 +64,9 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 class _Reader:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, taught: bool) -> None:
         self.folder = folder
+        self.taught = taught
         self.problems: list[Problem] = []
         self.unread: set[str] = set()  # files whose content is unknown, so that nothing is concluded from them
         self.names: dict[str, set[str]] = {}  # per file the entries that are there, those with mistakes included
@@ -79,7 +80,7 @@ class _Reader:
         settings = self._settings()
         answers = self._entries("answers.yaml", "answers", Answer)
         facts = self._facts()
-        messages = self._messages("intents.csv", required=True)
+        messages = self._messages("intents.csv", required=self.taught)
         test_messages = self._messages("test.csv", required=False)
         out_of_scope, test_out_of_scope = self._texts("out_of_scope.csv"), self._texts("test_out_of_scope.csv")
         articles, passages = self._articles()
@@ -387,7 +388,8 @@ class _Reader:
                 if label != intent:
                     what = f"the same message stands in row {first} as {label!r}, here as {intent!r}"
                     self._add(name, f"row {number}", what, "Keep the one that is right")
-        known = self.names.get("answers.yaml", set()) if "intents.csv" not in self.unread else set()
+        readable = self.taught and "intents.csv" not in self.unread
+        known = self.names.get("answers.yaml", set()) if readable else set()
         for intent in sorted(known):
             if counts[intent] < MIN_MESSAGES:
                 what = f"the intent {intent!r} has {counts[intent]} message{'s' if counts[intent] != 1 else ''}"

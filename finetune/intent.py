@@ -157,6 +157,10 @@ class IntentClassifier(ServedClassifier):
             return np.zeros((0, DIM), dtype=np.float32)
         return self._served().run(texts)["vector"]
 
+    def encode_ahead(self, texts: Sequence[str]) -> None:
+        """Encode texts in batches; `encode` then knows each of them, until others are encoded ahead."""
+        self._served().run_ahead(texts)
+
     def assess(
         self, texts: Sequence[str], earlier: Sequence[NDArray[np.float32]] | None = None
     ) -> tuple[Floats, Floats]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from memory.boundaries import Boundaries
+from memory.boundaries import Boundaries, Kind
 from memory.buffer import load_buffer
 from memory.commitments import Commitment, commitments, keep_commitments, open_commitments
 from memory.facts import Fact, FactSpec
@@ -130,12 +130,15 @@ class ConversationMemory:
         specs: Sequence[FactSpec] = (),
         budgets: Budgets | None = None,
         boundaries: Boundaries | None = None,
+        without: Collection[Kind] = (),
     ) -> None:
+        """Make a memory over a database; `without` some of its kinds, nothing of them is known, though it is kept."""
         self.store = store
         self.encoder = encoder
         self.specs = {spec.name: spec for spec in specs}
         self.budgets = budgets or Budgets()
         self.boundaries = boundaries or Boundaries()
+        self.without = frozenset(without)
         self.recall = Recall(encoder)
         self.when_forgotten: Callable[[], None] = lambda: None  # drops what others derived from turns
 
@@ -159,6 +162,8 @@ class ConversationMemory:
             buffer = load_buffer(connection, session_id, self.budgets.buffer_tokens, self.budgets.buffer_turns)
             digest, prose, prose_covers = load_summaries(connection, session_id)
             prose = prose if prose_covers >= digest.covers else ""
+            if "summary" in self.without:
+                digest, prose = Digest(), ""
             promises = self._crossing(open_commitments(connection, customer_id), session_id, now)
             told = [fact for fact in told_by(connection, customer_id) if self._usable(fact, session_id, now)]
             recalled = self.recall.search(
@@ -167,7 +172,7 @@ class ConversationMemory:
                 text,
                 query,
                 now,
-                self.budgets.recalled_turns,
+                0 if "recall" in self.without else self.budgets.recalled_turns,
                 exclude={turn.id for turn in buffer},
                 epoch=epoch,
             )
@@ -195,6 +200,8 @@ class ConversationMemory:
         Raises:
             StoreError: the database cannot be read.
         """
+        if "recall" in self.without:
+            return []
         with self.store.read() as connection:
             epoch = connection.scalar(_EPOCH, {"customer_id": customer_id}) or 0
             return self.recall.search(connection, customer_id, text, query, now, k, epoch=epoch)
@@ -285,6 +292,8 @@ class ConversationMemory:
 
         Without `own`, neither the present session nor those begun after it.
         """
+        if "summary" in self.without:
+            return []
         found = sessions(self.store, context.customer_id, most, before=None if own else context.session_id)
         return [(one, self._known(session_digest(self.store, one.id), one, context)) for one in found]
 
@@ -318,6 +327,8 @@ class ConversationMemory:
     def _usable(self, fact: Fact, session_id: str, now: datetime) -> bool:
         """Return whether the desk still has such a fact, keeps it that long, and lets it into this session."""
         spec = self.specs.get(fact.name)
+        if "facts" in self.without:
+            return False
         crosses = fact.session_id == session_id or self.boundaries.cross("facts", fact.said_at, now)
         return spec is not None and crosses and (now - fact.said_at).days <= spec.keep_days
 

@@ -35,6 +35,10 @@ class Encoder(Embeddings):
             return np.zeros((0, DIM), dtype=np.float32)
         return self._model.run(texts)["vector"]
 
+    def encode_ahead(self, texts: Sequence[str]) -> None:
+        """Encode texts in batches; `encode` then knows each of them, until others are encoded ahead."""
+        self._model.run_ahead(texts)
+
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a text takes, untruncated."""
         return self._model.count_tokens(text)

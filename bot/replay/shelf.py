@@ -1,0 +1,97 @@
+"""Where runs are: those under `HOME/replays/`, and those elsewhere, of which the home keeps a list."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+
+from bot.problems import RapportError
+from bot.replay.run_folder import REPLAYS, RUN, WORK, Run
+from finetune.sheets import write_whole
+
+ELSEWHERE = "elsewhere.json"
+WHOLE = "-whole"  # how the folder of a run with all memory ends that is made beside one without some
+
+
+def new_folder(home: Path, out: Path | None, log: str) -> Path:
+    """Return the folder for a run of a log, named by the time unless `out` names it; the home knows of it from now on.
+
+    Raises:
+        RapportError: there is something in it.
+    """
+    if out is None:
+        stamp = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H%M%S")
+        folder = home / REPLAYS / f"{stamp}-{Path(log).name.partition('.')[0]}"
+    else:
+        folder = out
+    if folder.exists() and any(folder.iterdir()):
+        raise RapportError(f"There is something in {folder}. Name another folder, or go on with --resume.")
+    folder.mkdir(parents=True, exist_ok=True)
+    note(home, folder)
+    return folder
+
+
+def interrupted(home: Path, out: Path | None) -> Path:
+    """Return the folder of the run to go on with: `out`, else the newest that is not whole.
+
+    Raises:
+        RapportError: there is none.
+    """
+    folders = [out] if out is not None else sorted((home / REPLAYS).glob("*/"), reverse=True)
+    for folder in folders:
+        beside = folder.name.endswith(WHOLE)  # made along with another one, and gone on with by that
+        if (folder / WORK).is_dir() and not (folder / RUN).exists() and not beside:
+            return folder
+    raise RapportError("There is no replay that was interrupted. Begin one, without --resume.")
+
+
+def find(home: Path, name: str) -> Run:
+    """Return the run of a name, or in a folder.
+
+    Raises:
+        RapportError: there is none, or it is damaged.
+    """
+    for folder in (home / REPLAYS / name, Path(name)):
+        if (folder / RUN).is_file():
+            return Run(folder)
+    raise RapportError(f"There is no run {name!r}. `rapport replay list` shows those there are.")
+
+
+def whole_run(folder: Path) -> Run | None:
+    """Return the run in a folder, None where it is not whole.
+
+    Raises:
+        RapportError: it is damaged.
+    """
+    return Run(folder) if (folder / RUN).is_file() else None
+
+
+def folders(home: Path) -> list[Path]:
+    """Return the folders of all runs that the home knows of, whole or not, those elsewhere last; some may be gone."""
+    here = sorted(path for path in (home / REPLAYS).glob("*/") if (path / RUN).is_file() or (path / WORK).is_dir())
+    return [*here, *elsewhere(home)]
+
+
+def note(home: Path, folder: Path) -> None:
+    """Let the home know of a folder outside of it.
+
+    Raises:
+        OSError: the list cannot be written.
+    """
+    path = folder.resolve()
+    if path.is_relative_to((home / REPLAYS).resolve()) or path in (known := elsewhere(home)):
+        return
+    (home / REPLAYS).mkdir(parents=True, exist_ok=True)
+    write_whole(home / REPLAYS / ELSEWHERE, json.dumps([*map(str, known), str(path)], indent=1).encode() + b"\n")
+
+
+def missing(home: Path) -> list[Path]:
+    """Return the folders elsewhere that are not there any more: moved, perhaps, or on a disk that is not mounted."""
+    return [folder for folder in elsewhere(home) if not folder.is_dir()]
+
+
+def elsewhere(home: Path) -> list[Path]:
+    """Return the folders outside of the home that runs or stories were written to."""
+    file = home / REPLAYS / ELSEWHERE
+    return [Path(path) for path in json.loads(file.read_text(encoding="utf-8"))] if file.is_file() else []

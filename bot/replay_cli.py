@@ -1,0 +1,189 @@
+"""`rapport replay`: logged conversations lived through by today's bot, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from bot.log_cli import FileArgument, FormOption, MappingOption
+from bot.problems import Problem
+from bot.replay import shelf
+from bot.replay.causes import compare
+from bot.replay.gate import check, read_gate
+from bot.replay.readers import Mapping, Mask, read_log, read_mapping
+from bot.replay.replaying import Plan, open_state, replay
+from bot.replay.run_folder import COMPARISONS, DIFFERENCES, WORK, Comparison, GateResult, Run, to_dict
+from bot.replay.staging import Staging, stage
+from bot.replay.stories import pin_story
+from bot.replay.wording import compared, scored
+from bot.settings import read_settings
+from bot.terminal import DeskOption, HomeOption, JsonOption, err, prepared, print_json, print_line, progress_bar
+from memory.secret import read_secret
+
+_SHOWN = 5  # problems of a log that are printed; all are counted
+
+
+class Memory(StrEnum):
+    """A memory that a replay can do without."""
+
+    recall = "recall"
+    summary = "summary"
+    facts = "facts"
+
+
+class _RunByDefault(TyperGroup):
+    """A group whose command `run` is meant where none is named: `rapport replay LOG`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        named = args and (args[0] in self.commands or args[0] in ("--help", "-h"))
+        return super().parse_args(ctx, args if named or not args else ["run", *args])
+
+
+replay_cli = typer.Typer(
+    cls=_RunByDefault,
+    help="Replay a log with today's bot (`rapport replay LOG`), and compare runs.",
+    no_args_is_help=True,
+)
+
+
+@replay_cli.command("run")
+def replay_run(
+    log: FileArgument,
+    desk: DeskOption = None,
+    home: HomeOption = None,
+    model: Annotated[str, typer.Option(help="An intent classifier, as intent-0003; the promoted one if not set.")] = "",
+    out: Annotated[Path | None, typer.Option(help="The run's folder; one under HOME/replays if not set.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Let the bot's own replies be the history.")] = False,
+    without: Annotated[list[Memory] | None, typer.Option(help="A memory to switch off.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that replay; the result is the same.")] = 1,
+    against: Annotated[str | None, typer.Option(help="An earlier run to compare with: its name or folder.")] = None,
+    gate: Annotated[Path | None, typer.Option(help="A YAML file of limits; exit code 1 where one is broken.")] = None,
+    pin: Annotated[str | None, typer.Option(help="A conversation to keep as a story that `rapport test` runs.")] = None,
+    stories: Annotated[Path | None, typer.Option(help="Where stories are kept; HOME/stories/DESK if not set.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
+    form: FormOption = None,
+    mapping: MappingOption = None,
+    mask: Annotated[bool, typer.Option("--mask/--no-mask", help="Mask personal data.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Let today's bot live through a log, with the memory it would have had at each moment.
+
+    With --without, the log is also replayed with all memory, unless --against names a run, and the two are compared.
+    """
+    settings = read_settings(desk=desk, home=home)
+    limits = read_gate(gate, compared=bool(against or without)) if gate else None
+    prepared(settings)
+    earlier = shelf.find(settings.home, against) if against else None
+    off = tuple(sorted({memory.value for memory in without or ()}))
+    plan = Plan(settings.desk, settings.home, model, off, live, workers)
+    folder = shelf.interrupted(settings.home, out) if resume else shelf.new_folder(settings.home, out, log.name)
+    state = open_state(plan)
+    reader = LogReader(log, form, read_mapping(mapping) if mapping else None, mask, settings.home)
+    with progress_bar() as show:
+        if off and earlier is None:
+            (folder / WORK).mkdir(exist_ok=True)
+            whole = folder.with_name(f"{folder.name}{shelf.WHOLE}")
+            shelf.note(settings.home, whole)
+            all_memory = replace(plan, without=()), replace(state, without=())
+            earlier = shelf.whole_run(whole) or replay(*all_memory, whole, reader.staged(show), progress=show)
+        run = replay(plan, state, folder, reader.staged(show), progress=show)
+        comparison = compare(earlier, run, settings.home, show)[0] if earlier else None
+    pinned = _pin(run, pin, stories, settings.home) if pin else None
+    result = check(limits, run, comparison) if limits else None
+    _tell(run, comparison, result, as_json)
+    if pinned and not as_json:
+        print_line(f"The story is {pinned}. To run it: rapport test {pinned.parent}")
+    if result and not result.passed:
+        raise typer.Exit(1)
+
+
+@replay_cli.command("compare")
+def replay_compare(
+    before: Annotated[str, typer.Argument(help="The earlier run: its name or folder.")],
+    after: Annotated[str, typer.Argument(help="The later run.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what became different from one run to another, whether it is better, and which part made it so."""
+    folder = read_settings(home=home).home
+    with progress_bar() as show:
+        comparison, _ = compare(shelf.find(folder, before), run := shelf.find(folder, after), folder, show)
+    if as_json:
+        print_json(to_dict(comparison))
+        return
+    for line in compared(comparison):
+        print_line(line)
+    print_line(f"Turn by turn: {run.folder / COMPARISONS / comparison.before / DIFFERENCES}")
+
+
+@replay_cli.command("list")
+def replay_list(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List the runs that there are."""
+    names = [str(folder) for folder in shelf.folders(read_settings(home=home).home)]
+    print_json(names) if as_json else print_line("\n".join(names) or "There is no run.")
+
+
+@dataclass(frozen=True)
+class LogReader:
+    """A log that the command was given, and how to read it."""
+
+    log: Path
+    form: str | None
+    mapping: Mapping | None
+    mask: bool
+    home: Path
+
+    def staged(self, show: Callable[[str, float], None]) -> Callable[[Path], Staging]:
+        """Return what reads the log into a file, and says what could not be read."""
+
+        def read(file: Path) -> Staging:
+            wrong: list[Problem] = []
+            key = Mask(read_secret(self.home)) if self.mask else None
+            reading = read_log(self.log, self.form, self.mapping, mask=key, on_error=wrong.append)
+            staging = stage(reading, self.log.name, file, masked=self.mask, wrong=lambda: len(wrong), progress=show)
+            for problem in wrong[:_SHOWN]:
+                err.print(str(problem), highlight=False, markup=False, soft_wrap=True)
+            return staging
+
+        return read
+
+
+def _pin(run: Run, name: str, stories: Path | None, home: Path) -> Path:
+    """Keep a conversation of a run as a story, in a folder that the home knows of."""
+    folder = stories or home / "stories" / run.info.parts["desk"].name
+    file = pin_story(run, name, folder)
+    shelf.note(home, folder)
+    return file
+
+
+def _tell(run: Run, comparison: Comparison | None, gate: GateResult | None, as_json: bool) -> None:
+    scores, timing = run.scores(), run.timing()
+    if as_json:
+        print_json(
+            {
+                "run": run.folder,
+                "info": to_dict(run.info),
+                "scores": to_dict(scores),
+                "timing": to_dict(timing),
+                "comparison": to_dict(comparison) if comparison else None,
+                "gate": to_dict(gate) if gate else None,
+            }
+        )
+        return
+    for line in scored(scores):
+        print_line(line)
+    speed = f"{timing.turns_per_s:.0f} turns a second; a turn takes {timing.turn_p50_ms:.1f} ms, 95 % at most"
+    print_line(f"{timing.seconds:.1f} s, {speed} {timing.turn_p95_ms:.1f} ms.")
+    if run.info.log.wrong:
+        print_line(f"{run.info.log.wrong} records of the log could not be read: rapport log check {run.info.log.name}")
+    for line in compared(comparison) if comparison else ():
+        print_line(line)
+    for limit in gate.lines if gate else ():
+        print_line(limit.sentence)
+    print_line(f"The run is {run.folder}.")
