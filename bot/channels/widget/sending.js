@@ -128,11 +128,10 @@ class Sending {
   }
 
   async #reply({ key, kind, text, session, ...message }, token, signal) {
-    const request = { token, signal, body: { text }, headers: { "Idempotency-Key": key } };
-    if (kind === "handoff") {
-      return this.who.server.call("POST", `sessions/${session}/handoff`, { ...request, signal: undefined });
-    }
-    for await (const [event, data] of this.who.server.stream(`sessions/${session}/messages`, request)) {
+    const { server } = this.who;
+    const request = { token, body: { text }, headers: { "Idempotency-Key": key } };
+    if (kind === "handoff") return server.call("POST", `sessions/${session}/handoff`, request);
+    for await (const [event, data] of server.stream(`sessions/${session}/messages`, { ...request, signal })) {
       if (event === "reply") return data;
       if (event === "piece") this.log.piece({ key, ...message }, data);
       if (event === "error") throw new Refusal(STATUS[data.error.code] ?? 503, data.error.code, data.error.message);

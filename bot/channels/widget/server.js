@@ -32,9 +32,8 @@ class Server {
   }
 
   /** Return the answer's JSON. Throws Refusal, or TypeError where nothing came. */
-  async call(method, path, { token, body, headers, signal } = {}) {
-    signal ??= AbortSignal.timeout(SILENCE_MS);
-    return (await this.#fetch(method, path, { token, body, headers, signal })).json();
+  async call(method, path, request = {}) {
+    return (await this.#fetch(method, path, { signal: AbortSignal.timeout(SILENCE_MS), ...request })).json();
   }
 
   /** Send a message and yield [event, data] as the reply is written; ends without `reply` where the network did. */
@@ -71,10 +70,11 @@ class Server {
     );
   }
 
-  async #fetch(method, path, { token, body, headers, signal }) {
+  async #fetch(method, path, { token, body, headers, signal, cache }) {
     const response = await fetch(new URL(`api/v1/${path}`, this.base), {
       method,
       signal,
+      cache,
       credentials: "omit",
       headers: {
         ...(token && { Authorization: `Bearer ${token}` }),

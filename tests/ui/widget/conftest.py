@@ -92,6 +92,7 @@ def site(running: Site) -> Iterator[Site]:
     running.shop.attributes = ""
     running.shop.connects = True
     running.network.drops = 0
+    running.network.elsewhere = False
     for customer in {customer for customer, _ in running.said()}:
         running.bot.forget(customer)
 

@@ -54,12 +54,16 @@ class Network:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self.drops = 0
+        self.elsewhere = False  # whether pages seem to be of an origin that is not listed
         self.asked: list[tuple[str, str, str]] = []  # method, path, Idempotency-Key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if self.elsewhere:
+            raw = [(name, value) for name, value in scope["headers"] if name != b"origin"]
+            scope = {**scope, "headers": [*raw, (b"origin", b"https://elsewhere.example")]}
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         self.asked.append((scope["method"], scope["path"], headers.get("idempotency-key", "")))
         dropping = self.drops > 0 and scope["method"] == "POST" and scope["path"].endswith("/messages")

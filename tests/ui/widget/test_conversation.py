@@ -101,10 +101,11 @@ def test_a_conversation_goes_on_after_a_reload_and_on_another_page(page: Page, s
 def test_two_tabs_are_one_conversation(page: Page, site: Site, context: BrowserContext) -> None:
     other = context.new_page()
     other.goto(site.origin)
-    launcher(page).click()
-    launcher(other).click()
-    expect(replies(page)).to_have_count(1)
-    expect(replies(other)).to_have_count(1)
+    for tab in (page, other):
+        tab.evaluate("() => { setTimeout(Rapport.open, 200) }")
+    for tab in (page, other):
+        expect(replies(tab)).to_have_count(1)
+    assert [path for _, path, _ in site.network.asked].count("/api/v1/visitors") == 1
     say(page, *RETURNS)
     expect(asked(other)).to_have_text([RETURNS[0]])
     say(other, *DELIVERY)

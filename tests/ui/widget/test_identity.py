@@ -142,6 +142,16 @@ def test_a_page_that_is_not_listed_or_forbids_it_is_told_what_to_add(site: Site,
     expect(launcher(page)).to_have_count(0)
 
 
+def test_a_page_has_the_chat_as_soon_as_it_is_listed(site: Site, context: BrowserContext) -> None:
+    page = context.new_page()
+    site.network.elsewhere = True
+    with page.expect_console_message(lambda message: message.text.startswith("Rapport: Add")):
+        page.goto(site.origin)
+    site.network.elsewhere = False
+    page.reload()
+    expect(launcher(page)).to_be_visible()
+
+
 def test_somebody_else_who_logs_in_meanwhile_does_not_speak_in_the_conversation(
     page: Page, site: Site, context: BrowserContext
 ) -> None:
