@@ -3,22 +3,22 @@
 /** Return what the desk is called and which language it speaks; throws what the page's owner has to put right. */
 async function meet(server) {
   let blocked = false;
-  const blocking = ({ blockedURI }) => (blocked ||= server.base.startsWith(blockedURI) || blockedURI.startsWith(server.base));
-  document.addEventListener("securitypolicyviolation", blocking);
   const { origin } = new URL(server.base);
+  document.addEventListener("securitypolicyviolation", ({ blockedURI }) => (blocked ||= blockedURI.startsWith(origin)));
   return patiently(async () => {
     try {
       return await server.call("GET", "desk").catch((error) => {
         if (error instanceof Refusal) throw error;
-        return server.call("GET", "desk", { cache: "reload" }); // the browser may have it from before this origin was listed
+        // The browser may have kept it from before this origin was listed.
+        return server.call("GET", "desk", { cache: "reload" });
       });
     } catch (error) {
       if (error instanceof Refusal) throw error;
       const reached = await server.answers();
-      if (blocked) throw new Refusal(0, "policy", `Add ${origin} to connect-src of this page's Content-Security-Policy.`);
+      if (blocked) throw new Refusal(0, "", `Add ${origin} to connect-src of this page's Content-Security-Policy.`);
       if (!reached) throw error;
-      const us = location.origin === "null" ? "Pages opened as a file have no origin: serve this page, and add its origin" : `Add ${location.origin}`;
-      throw new Refusal(0, "origin", `${us} to \`origins\` under \`portals\` in desk.yaml, and start the server again.`);
+      const us = location.origin === "null" ? "the address this page is served from (a file has none)" : location.origin;
+      throw new Refusal(0, "", `Add ${us} to \`origins\` under \`portals\` in desk.yaml, and start the server again.`);
     }
   });
 }
@@ -64,7 +64,10 @@ function start(script) {
       store.clear(); // also where the server cannot be reached
       return drawn.then(({ panel, talk }) => (panel.close(), talk.reset()));
     },
-    push: (...calls) => calls.forEach((call) => Promise.resolve(api).then(call).catch((error) => console.error("Rapport:", error))),
+    push: (...calls) => {
+      const failed = (error) => console.error("Rapport:", error);
+      calls.forEach((call) => Promise.resolve(api).then(call).catch(failed));
+    },
   });
   window.Rapport = api;
   document.dispatchEvent(new Event("rapport:ready"));

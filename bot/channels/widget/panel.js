@@ -8,7 +8,8 @@ class Panel {
   /** `act` says what buttons do: choose(label), rate(message_id, rating), restart(), human(), opened(now). */
   constructor(words, desk, server, act) {
     Object.assign(this, { words, act, fullScreen: matchMedia(FULL_SCREEN) });
-    this.log = new Transcript(words, desk, server, { ...act, choose: (label) => (act.choose(label), this.input.focus()) });
+    const choose = (label) => (act.choose(label), this.input.focus());
+    this.log = new Transcript(words, desk, server, { ...act, choose });
     this.dot = element("span", { class: "dot", hidden: true });
     this.launcher = iconButton("chat", words.open, () => (this.opened ? this.close() : this.open()), {
       class: "launcher",
@@ -94,6 +95,7 @@ class Panel {
       enterkeyhint: "send",
       oninput: () => this.#grow(),
     });
+    const human = () => (act.human(), this.input.focus());
     this.remark = element("p", { class: "note", role: "status" });
     return element(
       "section",
@@ -115,7 +117,7 @@ class Panel {
         this.input,
         element("button", { class: "send", "aria-label": words.send, title: words.send }, icon("send")),
       ),
-      element("button", { type: "button", class: "human", onclick: () => (act.human(), this.input.focus()) }, words.human),
+      element("button", { type: "button", class: "human", onclick: human }, words.human),
     );
   }
 

@@ -66,8 +66,8 @@ class Transcript {
   }
 
   refuse(message, text, again) {
-    const click = () => again();
-    this.#state(message, `${this.words.refused} ${text} `, again && element("button", { type: "button", onclick: click }, this.words.again));
+    const button = again && element("button", { type: "button", onclick: () => again() }, this.words.again);
+    this.#state(message, `${this.words.refused} ${text} `, button);
   }
 
   drop(message) {
@@ -102,7 +102,8 @@ class Transcript {
   }
 
   #mine(text) {
-    return element("li", { class: "mine" }, this.#name(this.words.you), element("p", { class: "text", dir: "auto" }, text));
+    const bubble = element("p", { class: "text", dir: "auto" }, text);
+    return element("li", { class: "mine" }, this.#name(this.words.you), bubble);
   }
 
   #theirs(text, { written_by, sources = [], message_id, rating }) {
@@ -129,7 +130,8 @@ class Transcript {
     const href = kind === "article" && url ? this.server.address(url) : "";
     if (!href) return element("li", { dir: "auto" }, title && kind !== "turn" ? `${label}: ${title}` : label);
     const tab = element("span", { class: "hidden" }, ` (${this.words.tab})`);
-    return element("li", { dir: "auto" }, `${label}: `, element("a", { href, target: "_blank", rel: "noopener" }, title, tab));
+    const link = element("a", { href, target: "_blank", rel: "noopener" }, title, tab);
+    return element("li", { dir: "auto" }, `${label}: `, link);
   }
 
   #thumbs(message_id, rating) {
@@ -140,9 +142,11 @@ class Transcript {
       if (failed) buttons.forEach((button, place) => button.setAttribute("aria-pressed", before[place]));
       this.speak(failed ? this.words.trouble : this.words.thanks);
     };
-    const buttons = [["good", 1], ["bad", -1]].map(([name, value]) =>
-      iconButton(name, this.words[name], (event) => press(event.currentTarget, value), { "aria-pressed": String(rating === value) }),
-    );
+    const thumb = (name, value) => {
+      const pressed = { "aria-pressed": String(rating === value) };
+      return iconButton(name, this.words[name], (event) => press(event.currentTarget, value), pressed);
+    };
+    const buttons = [thumb("good", 1), thumb("bad", -1)];
     return element("div", { class: "thumbs" }, ...buttons);
   }
 

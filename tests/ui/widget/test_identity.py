@@ -96,6 +96,18 @@ def test_an_expired_login_is_said_and_the_message_sent_once_the_page_has_identif
     assert site.said() == [("customer:nora", RETURNS[0])]
 
 
+def test_a_token_that_is_refused_says_why_and_the_visitor_goes_on(page: Page, site: Site) -> None:
+    open_chat(page)
+    say(page, *RETURNS)
+    forged = sign("nora", key="another secret than the portal's, 32+")
+    assert "The JWT is refused." in page.evaluate(
+        "jwt => Rapport.identify(jwt).catch((error) => error.message)", forged
+    )
+    say(page, *DELIVERY)
+    [visitor] = {customer for customer, _ in site.said()}
+    assert visitor.startswith("web-")
+
+
 def test_reset_forgets_everything_in_this_browser(page: Page, site: Site) -> None:
     open_chat(page)
     say(page, *RETURNS)
