@@ -22,7 +22,7 @@ from bot.models import load
 from bot.settings import Settings
 from memory import Store
 
-_UNLIMITED = dict.fromkeys(("rate_customer", "rate_address", "rate_key"), "100000000/hour")
+_UNLIMITED = dict.fromkeys(("rate_customer", "rate_address", "rate_key"), "100000000/second")
 
 
 def open_bot(home: Path, models: Path) -> Chatbot:

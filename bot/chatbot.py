@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator, Sequence
@@ -52,6 +51,7 @@ from memory.store import to_text
 
 _LOG = logging.getLogger(__name__)
 _FINISH_S = 10  # seconds that closing waits for turns under way
+_AT_ONCE = 32  # messages with the classifier, most of which wait there for a core, together
 _PIECE = re.compile(r"\S+\s*")
 
 
@@ -113,7 +113,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
         self._generation = Generation(chat_model, desk, settings.chat_timeout_s) if chat_model else None
         self.when_replied: Callable[[Reply], None] = lambda _reply: None  # told of every turn, kept or failed
         self._locks = SessionLocks()
-        self._classifying = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="rapport-classifier")
+        self._classifying = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rapport-classifier")
         self._background = ThreadPoolExecutor(1, thread_name_prefix="rapport-summary")
         self._watching: tuple[Watch | Retention, ...] = ()
         if serving:

@@ -26,7 +26,7 @@ from retrieval.dialogue import DialogueIndex, Hit, Said
 from retrieval.encoder import DIM, Encoder
 
 MOST_TURNS = 20_000  # indexed turns kept in memory over all customers: about 40 MB
-_OWN_TURNS = 3  # what an index takes by itself, in turns
+_OWN_TURNS = 8  # what an index takes by itself, in turns, once there are some
 _ROUNDING = 1e-3  # how far the length of a sound unit vector may be from 1
 
 _NEW = (

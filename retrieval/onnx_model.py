@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -13,29 +11,41 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph
 from tokenizers import Tokenizer
 
 from retrieval.model_folder import read_manifest
+from retrieval.together import STATES, Together, pooled, with_output
 
 BATCH = 16  # more of them at once are slower: what they are multiplied with no longer fits the caches
 THREADS = 2
-# More at once than there are cores take longer together, and each holds memory of its own.
-_CORES = threading.BoundedSemaphore(os.cpu_count() or 1)
+_PROBES = ("one two three", "four five six", "ten ten ten")  # as long as each other, in tokens
 
 
-def session(file: Path) -> onnxruntime.InferenceSession:
-    """Return ONNX Runtime's session for a file; it computes on the thread that asks."""
+def session(model: Path | bytes) -> onnxruntime.InferenceSession:
+    """Return ONNX Runtime's session for a file or its content; it computes on the thread that asks."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def _open(file: Path) -> onnxruntime.InferenceSession:
+    """Return the session for a model, which also gives the states before pooling where the model has them."""
+    try:
+        return session(with_output(file.read_bytes(), STATES))
+    except (Fail, InvalidGraph):  # another graph
+        return session(file)
 
 
 class OnnxModel:
     """Runs `model.onnx` of a model folder on texts or pairs of texts, in length-sorted batches of at most `batch`.
 
-    A batch runs on the thread that asks for it: two messages on two cores then take half as long as each of them spread
+    Single texts from several threads at once are run together (`retrieval.together`). A batch runs on the thread that
+    asks for it: two messages on two cores then take half as long as each of them spread
     over both. `manifest` is the folder's, where it has been read and its hashes checked already.
 
     Raises:
@@ -48,10 +58,12 @@ class OnnxModel:
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(max_length=int(self.manifest["max_tokens"]))
-        self._session = session(folder / "model.onnx")
-        self.outputs = [output.name for output in self._session.get_outputs()]
+        self._session = _open(folder / "model.onnx")
+        names = [output.name for output in self._session.get_outputs()]
+        self.outputs = [name for name in names if name != STATES]
         self._inputs = [one.name for one in self._session.get_inputs()]
         self._known: dict[str, dict[str, NDArray[np.float32]]] = {}
+        self._together = Together(self._states) if STATES in names and self._is_exact() else None
 
     def run_ahead(self, texts: Sequence[str]) -> None:
         """Run texts in batches now; `run` returns for each what was found then, until others are run ahead."""
@@ -65,6 +77,8 @@ class OnnxModel:
         if (known := self._known) and all(text in known for text in texts):
             return {name: np.stack([known[text][name] for text in texts]) for name in self.outputs}  # type: ignore[index]
         encodings = self.tokenizer.encode_batch(list(texts))
+        if len(texts) == 1 and self._together is not None:
+            return {"vector": self._together.vector(encodings[0]).reshape(1, -1)}
         order = sorted(range(len(texts)), key=lambda row: len(encodings[row].ids))
         parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self.outputs}
         batches = [
@@ -88,13 +102,27 @@ class OnnxModel:
         counter.no_truncation()
         return counter
 
+    def _states(self, encodings: Sequence[Any]) -> NDArray[np.float32]:
+        return self._run_batch(encodings, [STATES])[STATES]
+
+    def _is_exact(self) -> bool:
+        """Return whether messages have the same bits alone and in a batch here, and the vectors of the model."""
+        probes = self.tokenizer.encode_batch(list(_PROBES))
+        if len({len(probe.ids) for probe in probes}) > 1 or self.outputs != ["vector"]:
+            return False
+        together = [pooled(states) for states in self._states(probes)]
+        alone = [pooled(self._states([probe])[0]) for probe in probes]
+        same = all(map(np.array_equal, together, alone))
+        return same and np.allclose(together, self._run_batch(probes)["vector"], atol=1e-5)
+
     def _run_batches(self, batches: Sequence[Sequence[Any]]) -> list[dict[str, NDArray[np.float32]]]:
         if len(batches) == 1:
             return [self._run_batch(batches[0])]
         with ThreadPoolExecutor(THREADS) as pool:
             return list(pool.map(self._run_batch, batches))
 
-    def _run_batch(self, encodings: Sequence[Any]) -> dict[str, NDArray[np.float32]]:
+    def _run_batch(self, encodings: Sequence[Any], outputs: Sequence[str] = ()) -> dict[str, NDArray[np.float32]]:
+        outputs = outputs or self.outputs
         longest = max(len(encoding.ids) for encoding in encodings)
         ids = np.zeros((len(encodings), longest), dtype=np.int64)  # (B, T)
         mask, segments = np.zeros_like(ids), np.zeros_like(ids)
@@ -103,6 +131,5 @@ class OnnxModel:
             mask[row, : len(encoding.ids)] = 1
             segments[row, : len(encoding.ids)] = encoding.type_ids
         arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments}
-        with _CORES:
-            values = self._session.run(self.outputs, {name: arrays[name] for name in self._inputs})
-        return dict(zip(self.outputs, values, strict=True))
+        values = self._session.run(list(outputs), {name: arrays[name] for name in self._inputs})
+        return dict(zip(outputs, values, strict=True))

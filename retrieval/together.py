@@ -1,0 +1,105 @@
+"""Messages that wait together are encoded together: those of the same number of tokens, with the same bits as alone.
+
+A message that comes alone does not wait. While every core is busy, messages gather; whoever gets the next core takes
+along those of the same length. Padding would change the last bits of a vector, and so would the graph's own sum over
+the tokens, which adds up in another order for one message than for several: so the states are summed here, row by row.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+STATES = "/Mul_output_0"  # what an exported graph sums up: the states of the tokens (B, T, 384), 0 where masked
+_MOST = 8  # messages in a batch: more gain nothing on one core
+_CORES = os.cpu_count() or 1
+
+
+class _Gate(threading.Condition):
+    """Counts the runs of all models: more at once than there are cores take longer together."""
+
+    running = 0
+
+
+_GATE = _Gate()
+
+
+class _Ticket:
+    def __init__(self, encoding: Any) -> None:
+        self.encoding = encoding
+        self.is_taken = False
+        self.done = threading.Event()
+        self.outcome: NDArray[np.float32] | Exception = RuntimeError("it has not been run")
+
+
+class Together:
+    """Runs what `states` computes, the states `(B, T, 384)` of encodings of the same length, for whoever waits."""
+
+    def __init__(self, states: Callable[[Sequence[Any]], NDArray[np.float32]]) -> None:
+        self._states = states
+        self._waiting: list[_Ticket] = []
+
+    def vector(self, encoding: Any) -> NDArray[np.float32]:
+        """Return the unit vector `(384,)` of a message's tokens."""
+        mine = _Ticket(encoding)
+        with _GATE:
+            self._waiting.append(mine)
+            while not mine.is_taken and _GATE.running >= _CORES:
+                _GATE.wait()
+            batch = [] if mine.is_taken else self._take(mine)
+        if batch:
+            self._run(batch)
+        mine.done.wait()
+        if isinstance(mine.outcome, Exception):
+            raise mine.outcome
+        return mine.outcome
+
+    def _take(self, mine: _Ticket) -> list[_Ticket]:
+        length = len(mine.encoding.ids)
+        others = [one for one in self._waiting if one is not mine and len(one.encoding.ids) == length]
+        batch = [mine, *others[: _MOST - 1]]
+        for ticket in batch:
+            ticket.is_taken = True
+            self._waiting.remove(ticket)
+        _GATE.running += 1
+        return batch
+
+    def _run(self, batch: Sequence[_Ticket]) -> None:
+        try:
+            for ticket, states in zip(batch, self._states([one.encoding for one in batch]), strict=True):
+                ticket.outcome = pooled(states)
+        except Exception as error:  # noqa: BLE001 - each of those who wait is told
+            for ticket in batch:
+                ticket.outcome = error
+        finally:
+            with _GATE:
+                _GATE.running -= 1
+                _GATE.notify_all()
+            for ticket in batch:
+                ticket.done.set()
+
+
+def pooled(states: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean of a message's states `(T, 384)` at unit length, `(384,)`."""
+    mean = states.sum(axis=0) / np.float32(len(states))
+    unit: NDArray[np.float32] = mean / np.linalg.norm(mean)
+    return unit
+
+
+def with_output(model: bytes, name: str) -> bytes:
+    """Return an ONNX model that also gives an inner value, of floats.
+
+    Messages of Protocol Buffers merge where they are joined: here, a graph that has one more output, whose name has
+    fewer than 100 letters. https://protobuf.dev/programming-guides/encoding/#last-one-wins
+    """
+    value = _field(1, name.encode()) + _field(2, _field(1, b"\x08\x01"))
+    return model + _field(7, _field(12, value))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return bytes([number << 3 | 2, len(content)]) + content
