@@ -41,7 +41,7 @@ def interrupted(home: Path, out: Path | None) -> Path:
     folders = [out] if out is not None else sorted((home / REPLAYS).glob("*/"), reverse=True)
     for folder in folders:
         beside = folder.name.endswith(WHOLE)  # made along with another one, and gone on with by that
-        if (folder / WORK).is_dir() and not (folder / RUN).exists() and not beside:
+        if (folder / WORK).is_dir() and not beside:
             return folder
     raise RapportError("There is no replay that was interrupted. Begin one, without --resume.")
 
@@ -67,8 +67,13 @@ def whole_run(folder: Path) -> Run | None:
     return Run(folder) if (folder / RUN).is_file() else None
 
 
+def runs(home: Path) -> list[Path]:
+    """Return the folders of the runs that are there, whole or not."""
+    return [folder for folder in folders(home) if (folder / RUN).is_file() or (folder / WORK).is_dir()]
+
+
 def folders(home: Path) -> list[Path]:
-    """Return the folders of all runs that the home knows of, whole or not, those elsewhere last; some may be gone."""
+    """Return all folders with runs or stories that the home knows of, those elsewhere last; some may be gone."""
     here = sorted(path for path in (home / REPLAYS).glob("*/") if (path / RUN).is_file() or (path / WORK).is_dir())
     return [*here, *elsewhere(home)]
 
