@@ -23,6 +23,7 @@ from bot.memory_cli import memory_cli
 from bot.models import load
 from bot.problems import RapportError
 from bot.replay_cli import replay_cli
+from bot.report_cli import replay_report
 from bot.settings import read_settings
 from bot.suggest_cli import suggest
 from bot.team_cli import team_cli
@@ -49,6 +50,7 @@ cli.add_typer(audit_cli, name="audit")
 cli.command()(evaluate)
 cli.command()(suggest)
 train_cli.command("answer")(train_answer_command)
+replay_cli.command("report")(replay_report)
 
 
 @cli.command()
