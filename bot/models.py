@@ -124,12 +124,14 @@ def prepare(desk: Desk, home: Path, progress: Progress = lambda _what, _share: N
         versions.promote(present.name, present.fingerprint)
 
 
-def load(desk: Desk, home: Path, name: str = "") -> Models:
+def load(desk: Desk, home: Path, name: str = "", passages: Path | None = None) -> Models:
     """Return a desk's models, with the intent classifier of a `name` where one is given.
+
+    The vectors of passages are kept in a folder of the desk's under the home, or in `passages`.
 
     Raises:
         ModelError: a model is missing, incomplete or altered.
-        RapportError: the intent classifier knows intents that the desk has no answer for, or there is none of that name.
+        RapportError: the intent classifier is not there, or knows intents that the desk has no answer for.
     """
     stamp = Versions(home, desk.name).stamp()
     version = Versions(home, desk.name).get(name) if name else _present(home, desk)
@@ -137,7 +139,7 @@ def load(desk: Desk, home: Path, name: str = "") -> Models:
         loading = other.submit(_load_intent, desk, version)
         encoder = Encoder(encoder_folder(home))
         classifier, thresholds = loading.result()
-    knowledge = knowledge_of(desk, home, encoder)
+    knowledge = Knowledge(desk.passages, encoder, passages) if passages else knowledge_of(desk, home, encoder)
     models = Models(encoder, classifier, knowledge, thresholds, version.name, stamp, Heard(classifier))
     return _with_answers(models, Versions(home, desk.name))
 
@@ -171,6 +173,20 @@ def check_fit(desk: Desk, version: Version) -> None:
             f"{version.name} does not fit the desk {desk.name}, which has no answer for {', '.join(unknown[:5])}. "
             "Add what is missing to answers.yaml, or promote another: rapport models list"
         )
+
+
+def with_answers_of(models: Models, desk: Desk, home: Path, name: str) -> Models:
+    """Return the models with the answer classifier of a name, or with none where that is empty.
+
+    Raises:
+        ModelError: it is incomplete or altered.
+        RapportError: there is none of that name.
+    """
+    if name == models.answer_version:
+        return models
+    answers = AnswerClassifier.load(Versions(home, desk.name).get(name).folder) if name else None
+    thresholds = replace(models.thresholds, fit=answers.threshold if answers else Thresholds.fit)
+    return replace(models, answers=answers, thresholds=thresholds, answer_version=name)
 
 
 def _present(home: Path, desk: Desk) -> Version:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,10 +14,12 @@ from typer.core import TyperGroup
 from bot.log_cli import FileArgument, FormOption, MappingOption
 from bot.problems import Problem
 from bot.replay import shelf
-from bot.replay.readers import Mask, read_log, read_mapping
-from bot.replay.replaying import Plan, replay
-from bot.replay.run_folder import Run, Scores, to_dict
+from bot.replay.causes import compare
+from bot.replay.readers import Mapping, Mask, read_log, read_mapping
+from bot.replay.replaying import Plan, open_state, replay
+from bot.replay.run_folder import COMPARISONS, DIFFERENCES, WORK, Comparison, Run, to_dict
 from bot.replay.staging import Staging, stage
+from bot.replay.wording import compared, scored
 from bot.settings import read_settings
 from bot.terminal import DeskOption, HomeOption, JsonOption, err, prepared, print_json, print_line, progress_bar
 from memory.secret import read_secret
@@ -56,33 +60,54 @@ def replay_run(
     live: Annotated[bool, typer.Option("--live", help="Let the bot's own replies be the history.")] = False,
     without: Annotated[list[Memory] | None, typer.Option(help="A memory to switch off.")] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that replay; the result is the same.")] = 1,
+    against: Annotated[str | None, typer.Option(help="An earlier run to compare with: its name or folder.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
     form: FormOption = None,
     mapping: MappingOption = None,
     mask: Annotated[bool, typer.Option("--mask/--no-mask", help="Mask personal data.")] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Let today's bot live through a log, with the memory it would have had at each moment."""
+    """Let today's bot live through a log, with the memory it would have had at each moment.
+
+    With --without, the log is also replayed with all memory, unless --against names a run, and the two are compared.
+    """
     settings = read_settings(desk=desk, home=home)
     prepared(settings)
-    plan = Plan(
-        settings.desk, settings.home, model, tuple(sorted({memory.value for memory in without or ()})), live, workers
-    )
+    earlier = shelf.find(settings.home, against) if against else None
+    off = tuple(sorted({memory.value for memory in without or ()}))
+    plan = Plan(settings.desk, settings.home, model, off, live, workers)
     folder = shelf.interrupted(settings.home, out) if resume else shelf.new_folder(settings.home, out, log.name)
+    state = open_state(plan)
+    reader = LogReader(log, form, read_mapping(mapping) if mapping else None, mask, settings.home)
     with progress_bar() as show:
+        if off and earlier is None:
+            (folder / WORK).mkdir(exist_ok=True)
+            whole = folder.with_name(f"{folder.name}{shelf.WHOLE}")
+            shelf.note(settings.home, whole)
+            all_memory = replace(plan, without=()), replace(state, without=())
+            earlier = shelf.whole_run(whole) or replay(*all_memory, whole, reader.staged(show), progress=show)
+        run = replay(plan, state, folder, reader.staged(show), progress=show)
+        comparison = compare(earlier, run, settings.home, show)[0] if earlier else None
+    _tell(run, comparison, as_json)
 
-        def read(file: Path) -> Staging:
-            wrong: list[Problem] = []
-            key = Mask(read_secret(settings.home)) if mask else None
-            given = read_mapping(mapping) if mapping else None
-            reading = read_log(log, form, given, mask=key, on_error=wrong.append)
-            staging = stage(reading, log.name, file, masked=mask, wrong=lambda: len(wrong), progress=show)
-            for problem in wrong[:_SHOWN]:
-                err.print(str(problem), highlight=False, markup=False, soft_wrap=True)
-            return staging
 
-        run = replay(plan, folder, read, progress=show)
-    _tell(run, as_json)
+@replay_cli.command("compare")
+def replay_compare(
+    before: Annotated[str, typer.Argument(help="The earlier run: its name or folder.")],
+    after: Annotated[str, typer.Argument(help="The later run.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what became different from one run to another, whether it is better, and which part made it so."""
+    folder = read_settings(home=home).home
+    with progress_bar() as show:
+        comparison, _ = compare(shelf.find(folder, before), run := shelf.find(folder, after), folder, show)
+    if as_json:
+        print_json(to_dict(comparison))
+        return
+    for line in compared(comparison):
+        print_line(line)
+    print_line(f"Turn by turn: {run.folder / COMPARISONS / comparison.before / DIFFERENCES}")
 
 
 @replay_cli.command("list")
@@ -92,38 +117,50 @@ def replay_list(home: HomeOption = None, as_json: JsonOption = False) -> None:
     print_json(names) if as_json else print_line("\n".join(names) or "There is no run.")
 
 
-def _tell(run: Run, as_json: bool) -> None:
+@dataclass(frozen=True)
+class LogReader:
+    """A log that the command was given, and how to read it."""
+
+    log: Path
+    form: str | None
+    mapping: Mapping | None
+    mask: bool
+    home: Path
+
+    def staged(self, show: Callable[[str, float], None]) -> Callable[[Path], Staging]:
+        """Return what reads the log into a file, and says what could not be read."""
+
+        def read(file: Path) -> Staging:
+            wrong: list[Problem] = []
+            key = Mask(read_secret(self.home)) if self.mask else None
+            reading = read_log(self.log, self.form, self.mapping, mask=key, on_error=wrong.append)
+            staging = stage(reading, self.log.name, file, masked=self.mask, wrong=lambda: len(wrong), progress=show)
+            for problem in wrong[:_SHOWN]:
+                err.print(str(problem), highlight=False, markup=False, soft_wrap=True)
+            return staging
+
+        return read
+
+
+def _tell(run: Run, comparison: Comparison | None, as_json: bool) -> None:
     scores, timing = run.scores(), run.timing()
     if as_json:
-        print_json({"run": run.folder, "info": to_dict(run.info), "scores": to_dict(scores), "timing": to_dict(timing)})
+        print_json(
+            {
+                "run": run.folder,
+                "info": to_dict(run.info),
+                "scores": to_dict(scores),
+                "timing": to_dict(timing),
+                "comparison": to_dict(comparison) if comparison else None,
+            }
+        )
         return
-    for line in _lines(scores):
+    for line in scored(scores):
         print_line(line)
     speed = f"{timing.turns_per_s:.0f} turns a second; a turn takes {timing.turn_p50_ms:.1f} ms, 95 % at most"
     print_line(f"{timing.seconds:.1f} s, {speed} {timing.turn_p95_ms:.1f} ms.")
     if run.info.log.wrong:
         print_line(f"{run.info.log.wrong} records of the log could not be read: rapport log check {run.info.log.name}")
+    for line in compared(comparison) if comparison else ():
+        print_line(line)
     print_line(f"The run is {run.folder}.")
-
-
-_SENTENCES = {
-    "intent": "of the labelled messages were understood as their label",
-    "answer": "of the messages that the log can judge got what was right",
-    "particulars": "of the numbers, dates, names and amounts in the agents' words are in the bot's",
-    "handoff_late": "of the handoffs that the log can judge came too late or not at all",
-    "handoff_early": "of them came too early",
-    "handoff_needless": "of them were needless",
-    "asked_known": "of the questions asked for what the customer had said before",
-    "unanswered": "of the turns were left unanswered",
-    "alone": "of the conversations the bot could have resolved alone",
-}
-
-
-def _lines(scores: Scores) -> list[str]:
-    lines = [f"{scores.conversations} conversations, {scores.turns} turns."]
-    for name, sentence in _SENTENCES.items():
-        one = scores.shares[name]
-        if one.share is not None and one.low is not None and one.high is not None:
-            interval = f"{100 * one.low:.0f} to {100 * one.high:.0f} %"
-            lines.append(f"{100 * one.share:5.1f} % {sentence} (of {one.of}; {interval}).")
-    return lines

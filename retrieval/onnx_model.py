@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from retrieval.model_folder import read_manifest
 
-BATCH = 64
+BATCH = 16  # more of them at once are slower: what they are multiplied with no longer fits the caches
 THREADS = 2
 
 

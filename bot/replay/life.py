@@ -28,11 +28,11 @@ class Life:
     """A bot with a memory of its own, in which customers of a log live through their conversations again.
 
     The memory is a database that is nowhere on disk. What the desk's tools and forgetting write lies under `scratch`,
-    which is not the home of the bot that serves. `today` is the tools' day.
+    which is not the home of the bot that serves. `today` is the tools' day. `ahead` encodes messages in batches.
     """
 
-    def __init__(self, state: State, scratch: Path, today: datetime, *, live: bool = False) -> None:
-        self._live = live
+    def __init__(self, state: State, scratch: Path, today: datetime, *, live: bool = False, ahead: bool = True) -> None:
+        self._live, self._ahead = live, ahead
         self._state = state
         self._now = today
         settings = Settings(home=scratch, desk=state.desk.folder)
@@ -57,18 +57,19 @@ class Life:
 
         The conversations of a customer come one after the other.
         """
-        for _, own in groupby(conversations, lambda one: one.customer_id):
-            turns = [turn for conversation in own for turn in turns_of(conversation)]
-            turns.sort(key=lambda turn: turn.at)  # stable: turns of one time stay in order
-            last = _EPOCH
-            for start in range(0, len(turns), _AHEAD):
-                part = turns[start : start + _AHEAD]
-                self._bot.encode_ahead([turn.text for turn in part])
-                for turn in part:
-                    if turn.at - last >= timedelta(days=1):
-                        retain(self._bot.memory, turn.at)
-                    last = turn.at
-                    yield self._turn(turn)
+        turns = [
+            turn
+            for _, own in groupby(conversations, lambda one: one.customer_id)
+            for turn in sorted((turn for one in own for turn in turns_of(one)), key=lambda turn: turn.at)
+        ]
+        customer, last = "", _EPOCH
+        for place, turn in enumerate(turns):
+            if self._ahead and place % _AHEAD == 0:
+                self._bot.encode_ahead([turn.text for turn in turns[place : place + _AHEAD]])
+            if turn.customer != customer or turn.at - last >= timedelta(days=1):
+                retain(self._bot.memory, turn.at)
+            customer, last = turn.customer, turn.at
+            yield self._turn(turn)
 
     def _turn(self, turn: Spoken) -> tuple[TurnRecord, TurnTiming]:
         session, customer = safe_id(turn.conversation), safe_id(turn.customer)

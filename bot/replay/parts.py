@@ -1,11 +1,11 @@
-"""What decides: desk, classifier, thresholds, memory, retrieval and code; loaded, hashed, and exchanged one at a time."""
+"""What decides (desk, classifier, thresholds, memory, retrieval, code): loaded, hashed, and exchanged one at a time."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from copy import copy
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -14,9 +14,10 @@ from typing import Any
 
 from bot.desk import DESKS, Desk
 from bot.desk_reader import read_desk
-from bot.models import Models, load
+from bot.heard import Heard
+from bot.models import Models, load, with_answers_of
 from bot.problems import RapportError
-from bot.replay.run_folder import Part, PartInfo
+from bot.replay.run_folder import DESK, REPLAYS, Part, PartInfo, Run
 from finetune import IntentClassifier
 
 # What a desk's copy leaves out: what only teaching reads, and logs. Neither decides, and customers' words may be in it.
@@ -41,7 +42,48 @@ class State:
             ModelError: a model is missing, incomplete or altered.
         """
         read = read_desk(desk)
-        return cls(read, load(read, home, model), without)
+        return cls(read, load(read, home, model, _passages(read, home)), without)
+
+    @classmethod
+    def of(cls, run: Run, home: Path) -> State:
+        """Open what a run was decided by, as far as it is still there; `parts` then tells whether it is the same.
+
+        Raises:
+            RapportError: the run's desk or one of its models is gone, or they do not fit.
+            ModelError: a model is incomplete or altered.
+        """
+        parts = run.info.parts
+        desk = read_desk(run.folder / DESK / parts["desk"].name, taught=False)
+        models = load(desk, home, parts["classifier"].name, _passages(desk, home))
+        models = with_answers_of(models, desk, home, str(parts["retrieval"].about.get("answer_version", "")))
+        return cls(desk, models, run.info.without)
+
+    def exchanged(self, part: Part, other: State) -> State:
+        """Return this state with one part of another.
+
+        Raises:
+            RapportError: the part cannot be taken out, or does not fit the others.
+        """
+        desk, models = self.desk, self.models
+        if part == "code":
+            raise RapportError("code cannot be exchanged")
+        if part == "desk":
+            settings = other.desk.settings.model_copy(update={"memory": desk.settings.memory})
+            desk = replace(other.desk, settings=settings, articles=desk.articles, passages=desk.passages)
+        elif part == "memory":
+            settings = desk.settings.model_copy(update={"memory": other.desk.settings.memory})
+            return replace(self, desk=replace(desk, settings=settings), without=other.without)
+        elif part == "retrieval":
+            theirs = other.models
+            desk = replace(desk, articles=other.desk.articles, passages=other.desk.passages)
+            models = replace(
+                models, knowledge=theirs.knowledge, answers=theirs.answers, answer_version=theirs.answer_version
+            )
+        else:
+            models = _exchanged(part, models, other.models)
+        if unknown := sorted(set(models.classifier.classes_) - set(desk.answers)):
+            raise RapportError(f"the other run's {part} knows nothing of {', '.join(unknown[:3])}")
+        return replace(self, desk=desk, models=models)
 
     def parts(self) -> dict[Part, PartInfo]:
         """Return what the state consists of, each part with its hash."""
@@ -61,6 +103,21 @@ class State:
             ),
             "code": PartInfo(version("rapport"), code_hash()),
         }
+
+
+def _exchanged(part: Part, models: Models, other: Models) -> Models:
+    """Return models with the classifier or the thresholds of others: a classifier carries one of the thresholds."""
+    taken, kept = (other, models) if part == "classifier" else (models, other)
+    classifier = copy(taken.classifier)
+    classifier.in_scope_threshold = kept.classifier.in_scope_threshold
+    return replace(
+        models, classifier=classifier, version=taken.version, heard=Heard(classifier), thresholds=kept.thresholds
+    )
+
+
+def _passages(desk: Desk, home: Path) -> Path:
+    """Return where the vectors of a desk's passages are kept: not where those of the desk that serves are."""
+    return home / REPLAYS / "passages" / _hash(dict(desk.articles))
 
 
 def copy_desk(desk: Desk, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""replay(): a log lived through, by several processes where asked, into the folder of a run; interrupted, it resumes."""
+"""replay(): a log lived through into the folder of a run, by several processes where asked; interrupted, it resumes."""
 
 from __future__ import annotations
 
@@ -60,15 +60,26 @@ class Plan:
     workers: int = 1
 
 
-def replay(plan: Plan, folder: Path, read: Stage, *, progress: Progress = lambda _what, _share: None) -> Run:
-    """Replay a log into the folder of a run, and return it.
-
-    `read` stages the log into a file. Where the folder holds a run that was interrupted, it goes on: what was done is not
-    done again, and the result is the same.
+def open_state(plan: Plan) -> State:
+    """Return the bot of a plan.
 
     Raises:
-        RapportError: the log, the desk or the model cannot be used, or the folder holds another run.
+        RapportError: the desk has mistakes, or the model does not fit it or is not there.
         ModelError: a model is missing, incomplete or altered.
+    """
+    return State.open(plan.desk, plan.home, plan.model, plan.without)
+
+
+def replay(
+    plan: Plan, state: State, folder: Path, read: Stage, *, progress: Progress = lambda _what, _share: None
+) -> Run:
+    """Replay a log into the folder of a run, and return it.
+
+    `state` is what `open_state` makes of the plan. `read` stages the log into a file. Where the folder holds a run that was interrupted, it goes on: what was done is
+    not done again, and the result is the same.
+
+    Raises:
+        RapportError: the log cannot be used, or the folder holds another run.
         OSError: the folder cannot be written.
     """
     started = datetime.now(timezone.utc)
@@ -77,7 +88,6 @@ def replay(plan: Plan, folder: Path, read: Stage, *, progress: Progress = lambda
     work = folder / WORK
     work.mkdir(parents=True, exist_ok=True)
     staging = Staging(work / _LOG) if (work / _LOG).exists() else read(work / _LOG)
-    state = State.open(plan.desk, plan.home, plan.model, plan.without)
     info = RunInfo(staging.log, "live" if plan.live else "logged", plan.without, staging.log.last[:10], state.parts())
     _keep_plan(work / _PLAN, info)
     if not (folder / DESK).exists():
@@ -162,7 +172,7 @@ def _begin(plan: Plan, work: Path) -> None:
     """Begin a process that works; it ends when the one that began it does."""
     global _worker
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker = _Worker(plan, State.open(plan.desk, plan.home, plan.model, plan.without), work)
+    _worker = _Worker(plan, open_state(plan), work)
 
 
 def _end_with_parent() -> None:

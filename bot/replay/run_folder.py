@@ -16,8 +16,8 @@
       gate.json                   GateResult, where a gate was asked for
       work/                       what a run under way has done so far; gone once it is whole
 
-JSON is UTF-8. Two runs of one log by the same bot are the same byte for byte, but for `timing.json`, `timings.jsonl` and
-`gate.json`. Times in other files are those of the log, ISO 8601. Shares are 0 to 1, similarities cosines.
+JSON is UTF-8. Two runs of one log by the same bot are the same byte for byte, but for `timing.json`, `timings.jsonl`
+and `gate.json`. Times in other files are those of the log, ISO 8601. Shares are 0 to 1, similarities cosines.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ Change = Literal[
     "other",
 ]
 Handoff = Literal["right", "early", "late", "needless"]
+REPLAYS = "replays"  # where a home keeps its runs
 RUN, TURNS, CONVERSATIONS, SCORES = "run.json", "turns.jsonl", "conversations.jsonl", "scores.json"
 TIMINGS, TIMING, GATE = "timings.jsonl", "timing.json", "gate.json"
 COMPARISONS, COMPARISON, DIFFERENCES, DESK, WORK = "comparisons", "comparison.json", "differences.jsonl", "desk", "work"
@@ -129,8 +130,9 @@ class Remembered:
 class TurnScore:
     """A turn against its log. What the log does not tell is None, and what does not apply.
 
-    `intent`: whether the likeliest intent is the label. `answer`: whether the bot served what the log says was right: the
-    approved answer that the agent's message names, else the message's intent. `similarity`: the cosine of the two replies.
+    `intent`: whether the likeliest intent is the label. `answer`: whether the bot served what the log says was right:
+    the approved answer that the agent's message names, or the message's intent. `similarity`: the cosine of the two
+    replies, where the agent's names no approved answer.
     `kept` of the `particulars` (numbers, dates, names, amounts) in the agent's words are in the bot's.
     `handoff`: whether handing over, or not, was right, or how it was wrong.
     `asked_known`: it asked for what the customer had said before. `unanswered`: it neither answered nor asked.
@@ -203,8 +205,9 @@ class ConversationRecord:
     """One conversation of a run, in numbers; turns are numbers from 1, 0 for none.
 
     `right` and `wrong` count turns whose answer the log can judge. `handed_over` is the turn at which the bot handed
-    over first, `log_handed_over` the one at which the log's bot or agent did. `alone`: the bot would have served all of
-    it without a colleague; None where the log does not tell. `parted_after` (live runs): the first turn that is `apart`.
+    over first, `log_handed_over` the one at which an agent took over from the log's bot. `alone`: the bot would have
+    served all of it without a colleague; None where the log does not tell. `parted_after` (live runs): the first turn
+    that is `apart`.
     """
 
     conversation: str
@@ -235,9 +238,10 @@ class Share:
 
 @dataclass(frozen=True)
 class Scores:
-    """A run against its log. `shares` are by name (docs/before-you-ship.md): intent, answer, particulars, handoff_right,
-    handoff_late, handoff_early, handoff_needless, asked_known, unanswered, alone (of conversations).
+    """A run against its log.
 
+    `shares` are by name (docs/before-you-ship.md): intent, answer, particulars, handoff_right, handoff_late,
+    handoff_early, handoff_needless, asked_known, unanswered, alone (of conversations).
     `counts` are turns by action; `by_intent` maps a label to how many turns it had and how many of them were right.
     """
 
@@ -288,7 +292,8 @@ class Difference:
     """A turn that two runs decided differently.
 
     `harm` is 3 for a handoff that is gone or a wrong answer where a right one was, down to -3 for the reverse. `causes`
-    are the parts of which each, taken from the earlier run alone, brings its decision back; empty where no single one does.
+    are the parts of which each, taken from the earlier run alone, brings its decision back; empty where no single one
+    does.
     """
 
     conversation: str
@@ -307,9 +312,10 @@ class Difference:
 class Comparison:
     """What became different from an earlier run to a later one, over the turns that both have.
 
-    `right_before` and `right_after` are shares of the `judged` turns. `difference` is the later less the earlier share, with
-    its interval (95 %, paired bootstrap over conversations); `p_value` is McNemar's exact one. `kinds`, `harms` and `causes`
-    count changed turns. `parts` names what differs between the runs, as `[earlier, later]`. `look_at` are
+    `right_before` and `right_after` are shares of the `judged` turns. `difference` is the later less the earlier share,
+    with its interval (95 %, paired bootstrap over conversations); `p_value` is McNemar's exact one. `kinds`, `harms`
+    and `causes` count changed turns; the cause `several` stands for those without a single one. `parts` names what
+    differs between the runs, as `[earlier, later]`. `look_at` are
     conversations, most harm first, each with the sum of its harm.
     """
 

@@ -24,8 +24,8 @@ Vectors = Mapping[str, NDArray[np.float32]]
 
 
 def judge(records: Sequence[TurnRecord], desk: Desk, encoder: Encoder, *, live: bool = False) -> list[TurnRecord]:
-    """Return turns, in the order in which they were lived, with their scores; `live` says how far they are apart too."""
-    spoken = [record for record in records if record.seen and record.action in _WORDS]
+    """Return turns, in the order in which they were lived, with their scores, and in `live` runs which are apart."""
+    spoken = [record for record in records if _compared(record)]
     texts = list(dict.fromkeys(text for record in spoken for text in (record.reply, record.said)))
     vectors: Vectors = dict(zip(texts, encoder.encode(texts), strict=True))
     conversations: dict[str, list[TurnRecord]] = defaultdict(list)
@@ -56,7 +56,7 @@ def _score(record: TurnRecord, desk: Desk, vectors: Vectors, known: set[str]) ->
     return TurnScore(
         intent=record.intents[0][0] == record.label if record.label and record.intents else None,
         answer=served,
-        similarity=round(float(vectors[record.reply] @ vectors[record.said]), 3) if words else None,
+        similarity=round(float(vectors[record.reply] @ vectors[record.said]), 3) if _compared(record) else None,
         particulars=len(facts),
         kept=len(facts) - len(missing(facts, plain(record.reply))),
         asked_known=record.action == "ask" and record.pending.get("fact") in known,
@@ -65,6 +65,11 @@ def _score(record: TurnRecord, desk: Desk, vectors: Vectors, known: set[str]) ->
         unanswered=unanswered,
         alone=None if served is None else served and not record.hand_off and not unanswered,
     )
+
+
+def _compared(record: TurnRecord) -> bool:
+    """Return whether the two replies are compared by their meaning: where no label says what the reply was."""
+    return bool(record.seen) and record.action in _WORDS and not any(one.answer for one in record.seen)
 
 
 def _served(record: TurnRecord, desk: Desk) -> bool | None:
@@ -126,8 +131,11 @@ def _apart(record: TurnRecord, score: TurnScore) -> bool:
         return False
     if bool(find_questions(said)) != bool(find_questions(record.reply)):
         return True
-    named = {one.answer for one in record.seen if one.answer}
-    return record.intent not in named and (score.similarity is None or score.similarity < APART)
+    if find_questions(said):
+        return record.action != "ask"
+    if record.intent in {one.answer for one in record.seen if one.answer}:
+        return False
+    return score.unanswered if score.similarity is None else score.similarity < APART
 
 
 def sum_up(turns: Sequence[TurnRecord]) -> ConversationRecord:
@@ -196,7 +204,7 @@ def scores_of(turns: Iterable[TurnRecord], conversations: Iterable[ConversationR
 
 
 def share(count: int, of: int) -> Share:
-    """Return a share with its Wilson interval of 95 %. https://doi.org/10.1080/01621459.1927.10502953"""
+    """Return a share with its interval of 95 % (Wilson, https://doi.org/10.1080/01621459.1927.10502953)."""
     if not of:
         return Share(0)
     interval = binomtest(count, of).proportion_ci(method="wilson")

@@ -7,10 +7,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from bot.problems import RapportError
-from bot.replay.run_folder import RUN, WORK, Run
+from bot.replay.run_folder import REPLAYS, RUN, WORK, Run
 from finetune.sheets import write_whole
 
-REPLAYS, ELSEWHERE = "replays", "elsewhere.json"
+ELSEWHERE = "elsewhere.json"
+WHOLE = "-whole"  # how the folder of a run with all memory ends that is made beside one without some
 
 
 def new_folder(home: Path, out: Path | None, log: str) -> Path:
@@ -39,7 +40,8 @@ def interrupted(home: Path, out: Path | None) -> Path:
     """
     folders = [out] if out is not None else sorted((home / REPLAYS).glob("*/"), reverse=True)
     for folder in folders:
-        if (folder / WORK).is_dir() and not (folder / RUN).exists():
+        beside = folder.name.endswith(WHOLE)  # made along with another one, and gone on with by that
+        if (folder / WORK).is_dir() and not (folder / RUN).exists() and not beside:
             return folder
     raise RapportError("There is no replay that was interrupted. Begin one, without --resume.")
 
@@ -54,6 +56,15 @@ def find(home: Path, name: str) -> Run:
         if (folder / RUN).is_file():
             return Run(folder)
     raise RapportError(f"There is no run {name!r}. `rapport replay list` shows those there are.")
+
+
+def whole_run(folder: Path) -> Run | None:
+    """Return the run in a folder, None where it is not whole.
+
+    Raises:
+        RapportError: it is damaged.
+    """
+    return Run(folder) if (folder / RUN).is_file() else None
 
 
 def folders(home: Path) -> list[Path]:

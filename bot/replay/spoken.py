@@ -88,8 +88,8 @@ def safe_id(name: str) -> str:
 def as_seen(lived: Lived, spoken: Spoken, desk: Desk) -> Kept:
     """Return what is kept of a turn whose customer saw the log's reply: these words, and a record that fits them.
 
-    Where the bot would have said the same, its own record stands. Otherwise the customer's facts stay, and of what the bot
-    would have done next only that a fact was asked for, where the log's reply asks something too.
+    Where the bot would have said the same, its own record stands. Otherwise the customer's facts stay, and of what the
+    bot would have done next only that a fact was asked for, where the log's reply asks something too.
     """
     decision, said = lived.decision, spoken.said
     if _flat(said) == _flat(lived.reply):

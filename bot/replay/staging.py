@@ -1,6 +1,7 @@
 """A log in order: read once, put by customer and time into a file of its own, and given back in units of work.
 
-A unit holds whole customers, so that one can be lived through without the others; which they are depends on the log alone.
+A unit holds whole customers, so that one can be lived through without the others; which they are depends on the log
+alone.
 """
 
 from __future__ import annotations

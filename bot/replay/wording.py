@@ -1,0 +1,53 @@
+"""What a run and a comparison say, in sentences for a terminal."""
+
+from __future__ import annotations
+
+from bot.replay.run_folder import Comparison, Scores
+
+_SENTENCES = {
+    "intent": "of the labelled messages were understood as their label",
+    "answer": "of the messages that the log can judge got what was right",
+    "particulars": "of the numbers, dates, names and amounts in the agents' words are in the bot's",
+    "handoff_late": "of the handoffs that the log can judge came too late or not at all",
+    "handoff_early": "of them came too early",
+    "handoff_needless": "of them were needless",
+    "asked_known": "of the questions asked for what the customer had said before",
+    "unanswered": "of the turns were left unanswered",
+    "alone": "of the conversations the bot could have resolved alone",
+}
+
+
+def scored(scores: Scores) -> list[str]:
+    """Return the figures of a run."""
+    lines = [f"{scores.conversations} conversations, {scores.turns} turns."]
+    for name, sentence in _SENTENCES.items():
+        one = scores.shares[name]
+        if one.share is not None and one.low is not None and one.high is not None:
+            interval = f"{100 * one.low:.0f} to {100 * one.high:.0f} %"
+            lines.append(f"{100 * one.share:5.1f} % {sentence} (of {one.of}; {interval}).")
+    return lines
+
+
+def compared(comparison: Comparison) -> list[str]:
+    """Return what a comparison found, the most important first."""
+    one = comparison
+    lines = [f"Beside {one.before}: {one.changed} of {one.turns} turns are different."]
+    if one.changed:
+        lines.append(f"{one.worse} are worse, {one.better} better, {one.neutral} neither.")
+    if one.difference is not None and one.interval is not None and one.p_value is not None:
+        low, high = one.interval
+        chance = "more than chance" if one.p_value < 0.05 else "perhaps chance"
+        lines.append(
+            f"Right: {100 * (one.right_before or 0):.1f} % before, {100 * (one.right_after or 0):.1f} % now "
+            f"(difference {100 * low:+.1f} to {100 * high:+.1f} points, p = {one.p_value:.3g}: {chance})."
+        )
+    if one.parts:
+        parts = "; ".join(f"{name}: {old} -> {new}" if old != new else name for name, (old, new) in one.parts.items())
+        lines.append(f"What differs: {parts}.")
+    if one.causes:
+        lines.append(f"Why: {', '.join(f'{name} {count}' for name, count in one.causes.items())}.")
+    if one.kinds:
+        lines.append(f"How: {', '.join(f'{name} {count}' for name, count in one.kinds.items())}.")
+    if one.look_at:
+        lines.append(f"Look first at: {', '.join(name for name, _ in one.look_at[:8])}.")
+    return [*lines, *one.notes]

@@ -1,0 +1,139 @@
+"""Replaying a log: memory as of each moment, the same bytes however it is done, and going on after an interruption."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bot.problems import RapportError
+from bot.replay import staging
+from bot.replay.run_folder import TIMING, TIMINGS, Run, TurnRecord
+from tests.bot.replay.conftest import Replay, conversation
+
+
+def _turn(run: Run, name: str, number: int) -> TurnRecord:
+    return next(turn for turn in run.turns() if turn.key == (name, number))
+
+
+def _content(run: Run) -> dict[str, bytes]:
+    files = (path for path in run.folder.rglob("*") if path.is_file() and path.name not in (TIMING, TIMINGS))
+    return {str(path.relative_to(run.folder)): path.read_bytes() for path in files}
+
+
+def test_earlier_conversations_of_a_customer_are_remembered_and_later_ones_are_not(run_log: Replay) -> None:
+    run = run_log("whole")
+    asked = _turn(run, "c-3", 1)
+    assert asked.action == "recap"
+    assert "How long does delivery take?" in asked.reply
+    assert ("c-1#1", True) in [(one.id, one.used) for one in asked.memories]
+    assert not _turn(run, "c-1", 1).memories
+    assert _turn(run, "c-3", 2).action == "confirm"  # the order number of the first conversation
+    assert _turn(run, "c-2", 1).action == "ask"  # bob never told one
+    assert [one.conversation for one in run.conversations()] == ["c-1", "c-3", "c-2", "c-4"]
+
+
+def test_a_log_in_another_order_gives_the_same_decisions(run_log: Replay) -> None:
+    from tests.bot.replay.conftest import SMALL
+
+    decided = {turn.key: turn.reply for turn in run_log("forwards").turns()}
+    assert {turn.key: turn.reply for turn in run_log("backwards", SMALL[::-1]).turns()} == decided
+
+
+def test_what_was_said_long_ago_is_not_known_any_more(run_log: Replay) -> None:
+    old = conversation("old", "dot", 0, ("customer", "My order number is R-10192."), ("agent", "Noted."))
+    later = conversation("later", "dot", 800, ("customer", "Where is my order?"), ("agent", "Which one?"))
+    soon = conversation("soon", "eve", 0, ("customer", "My order number is R-10192."), ("agent", "Noted."))
+    after = conversation("after", "eve", 90, ("customer", "Where is my order?"), ("agent", "Which one?"))
+    run = run_log("ages", [old, soon, after, later])
+    assert _turn(run, "later", 1).action == "ask"
+    assert _turn(run, "after", 1).action == "confirm"
+
+
+def test_the_customer_answers_what_the_agent_asked(run_log: Replay) -> None:
+    run = run_log("whole")
+    told = _turn(run, "c-2", 2)
+    assert (told.action, told.intent) == ("look_up", "order_status")
+    assert told.seen[0].text == "It waits for you at the pick-up point."
+
+
+def test_a_live_run_marks_where_the_logged_customer_no_longer_answers_what_was_said(run_log: Replay) -> None:
+    run = run_log("live", live=True)
+    parted = {one.conversation: one.parted_after for one in run.conversations()}
+    assert parted["c-2"] == 0  # the same question, and another wording of the same answer
+    assert parted["c-4"] == 2
+    assert run.info.mode == "live"
+    assert "My answer was: “Standard delivery" in _turn(run, "c-3", 1).reply
+
+
+def test_the_figures_are_against_the_log(run_log: Replay) -> None:
+    run = run_log("whole")
+    scores = run.scores()
+    assert (scores.conversations, scores.turns) == (4, 9)
+    assert (scores.shares["answer"].share, scores.shares["answer"].of) == (1.0, 7)
+    assert scores.shares["alone"].share == 0.75  # one customer wanted a colleague
+    assert _turn(run, "c-3", 3).score.handoff == "right"
+    assert scores.shares["alone"].low is not None and scores.shares["alone"].low < 0.75
+    assert scores.by_intent["order_status"] == (2, 2)
+
+
+def test_two_runs_are_the_same_byte_for_byte_whatever_the_number_of_workers(
+    run_log: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "TURNS", 3)
+    one, two = run_log("one"), run_log("two", workers=2)
+    assert two.timing().workers == 2
+    assert _content(one) == _content(two)
+    assert not (two.folder / "work").exists()
+
+
+_KILLED = """
+import sys
+from bot.replay import staging
+from app import main
+staging.TURNS = 1
+sys.argv = ["rapport", "replay", *sys.argv[1:]]
+main()
+"""
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_bytes(
+    run_log: Replay, home: Path, log: Path, tmp_path: Path
+) -> None:
+    def start(*arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", _KILLED, log, "--home", home, "--no-mask", *arguments]
+        return subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True, env={**os.environ})
+
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert start("--out", whole).wait(120) == 0
+    process = start("--out", cut)
+    while process.poll() is None and not (cut / "work" / "unit-000000").exists():
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait(60)
+    assert not (cut / "run.json").exists(), "it was too fast to be killed"
+    assert start("--out", cut, "--resume").wait(120) == 0
+    assert _content(Run(whole)) == _content(Run(cut))
+
+
+def test_a_run_is_not_gone_on_with_by_another_bot(run_log: Replay, home: Path, log: Path) -> None:
+    run = run_log("whole")
+    work = run.folder / "work"
+    work.mkdir()
+    (run.folder / "run.json").rename(work / "plan.json")
+    with pytest.raises(RapportError, match="memory has changed"):
+        run_log("whole", without=("recall",))
+
+
+def test_the_live_home_is_left_alone(run_log: Replay, home: Path) -> None:
+    wish = conversation(
+        "wish", "fay", 0, ("customer", "Please forget everything about me", "forget_me"), ("agent", "Shall I?")
+    )
+    before = {path.name for path in home.iterdir()}
+    run_log("wishes", [wish])
+    assert {path.name for path in home.iterdir()} - before == {"replays"}
