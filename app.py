@@ -14,6 +14,8 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,6 +84,7 @@ def build(bot: Chatbot) -> FastAPI:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import gradio as gr
     from fastapi import FastAPI
+    from fastapi.concurrency import run_in_threadpool
     from fastapi.middleware.cors import CORSMiddleware
     from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -97,17 +100,26 @@ def build(bot: Chatbot) -> FastAPI:
     from bot.channels.rest import rest_api
     from bot.channels.turns import TurnQueue
     from bot.logs import RequestLog
+    from bot.replay.queue import Queue
     from bot.ui.articles import article_pages
     from bot.ui.chat_page import CSS, THEME, chat_page
     from bot.ui.team.door import Door, login_pages
     from bot.ui.team.pages import team_pages
+    from bot.ui.team.replay import replay_pages
     from bot.ui.team.template import Templates
     from bot.ui.visitor import VisitorMiddleware
 
     callers = Callers(bot.settings, bot)
     visitors, limits = callers.visitors, RateLimits()
     settings, origins = bot.settings, bot.desk.settings.portals.origins
-    application = FastAPI(title="Rapport", docs_url=None, redoc_url=None, openapi_url=None)
+    queue = Queue(settings.home, settings.desk)
+
+    @asynccontextmanager
+    async def lifespan(_application: FastAPI) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(queue.close)
+
+    application = FastAPI(title="Rapport", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     # What is added last sees a request first.
     application.add_middleware(VisitorMiddleware, visitors=visitors)
     application.add_middleware(RequestLimits, settings=settings, callers=callers, limits=limits)
@@ -128,6 +140,7 @@ def build(bot: Chatbot) -> FastAPI:
     application.include_router(monitoring(bot, callers, door))
     application.include_router(login_pages(door, templates))
     application.include_router(team_pages(bot, door, templates))
+    application.include_router(replay_pages(bot, door, templates, queue))
     mounted: FastAPI = gr.mount_gradio_app(
         application,
         chat_page(bot, visitors),

@@ -9,12 +9,12 @@ import typer
 
 from bot.replay import shelf
 from bot.settings import read_settings
-from bot.terminal import HomeOption, JsonOption, print_json, print_line
+from bot.terminal import HomeOption, JsonOption, print_json, print_line, progress_bar
 
 
 def replay_report(
     run: Annotated[str, typer.Argument(help="A run: its name, or its folder.")],
-    against: Annotated[str, typer.Option(help="An earlier run that it has been compared with.")] = "",
+    against: Annotated[str, typer.Option(help="An earlier run to compare it with.")] = "",
     out: Annotated[
         Path | None, typer.Option(help="The page to write; report.html in the run's folder if not set.")
     ] = None,
@@ -25,5 +25,11 @@ def replay_report(
     from bot.replay.report import write_report  # loads matplotlib
 
     place = read_settings(home=home).home
-    file = write_report(shelf.find(place, run), shelf.find(place, against) if against else None, out)
+    later, earlier = shelf.find(place, run), shelf.find(place, against) if against else None
+    if earlier and earlier.name not in later.comparisons():
+        from bot.replay.causes import compare  # loads the models
+
+        with progress_bar() as show:
+            compare(earlier, later, place, show)
+    file = write_report(later, earlier, out)
     print_json({"report": file}) if as_json else print_line(f"The report is {file}.")

@@ -88,7 +88,8 @@ def against_log(turn: TurnRecord, log_handed_over: int) -> Against:
     """Return whether a turn served its customer better or worse than the log, as far as the log can tell.
 
     Worse: something else than what the log says was right, a handoff at the wrong time, a question for what the
-    customer had said, or no help with a message that somebody labelled. Better: what was right, where the log's bot gave up.
+    customer had said, or no help with a message that somebody labelled. Better: what was right, where the
+    log's bot gave up.
     """
     score = turn.score
     helpless = outcome(turn) == "not_helped" and turn.label is not None and bool(turn.seen)

@@ -127,7 +127,7 @@ def _judged(turn: TurnRecord) -> Iterator[str]:
     if score.asked_known:
         yield "Asked for what the customer had said before"
     if score.particulars:
-        yield f"{score.kept} of the agent's {score.particulars} numbers, dates, names and amounts are in the bot's words"
+        yield f"{score.kept} of the agent's {score.particulars} numbers, dates, names and amounts are the bot's too"
     if turn.apart:
         yield "From here on the customer answers what the bot did not say"
 
