@@ -84,7 +84,6 @@ def build(bot: Chatbot) -> FastAPI:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import gradio as gr
     from fastapi import FastAPI
-    from fastapi.concurrency import run_in_threadpool
     from fastapi.middleware.cors import CORSMiddleware
     from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -116,8 +115,10 @@ def build(bot: Chatbot) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_application: FastAPI) -> AsyncIterator[None]:
-        yield
-        await run_in_threadpool(queue.close)
+        try:
+            yield
+        finally:
+            queue.close()  # at once, also where the server is made to end
 
     application = FastAPI(title="Rapport", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     # What is added last sees a request first.

@@ -69,8 +69,10 @@ def test_a_log_goes_in_and_its_report_comes_out(team: Page, tmp_path: Path, home
     team.get_by_role("button", name="Replay", exact=True).click()
     run = team.locator(".run")
     expect(run.get_by_role("progressbar")).to_be_visible()
+    link = run.get_by_role("link", name="Report", exact=True)
+    expect(link).to_be_visible(timeout=120_000)  # the list changes by itself
     with team.context.expect_page() as opened:
-        run.get_by_role("link", name="Report", exact=True).click(timeout=120_000)  # the list changes by itself
+        link.click()
     expect(run).to_contain_text("2 conversations, 2 messages of last_month.jsonl, intent-0001.")
     assert list((home / "replays").glob("*/work")) == []  # what was uploaded is gone
 

@@ -210,7 +210,7 @@
   offer("action", "Anything", counted((turn) => [turn.action]).map(([key, n]) => [key, `${called("actions", key)} (${n})`]));
   offer("handed", "Any", [["bot", "By the bot"], ["log", "In the log"], ["only_bot", "By the bot alone"], ["only_log", "In the log alone"], ["nobody", "Not at all"]]);
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("change", choose);
+  form.addEventListener("change", (event) => event.target.id !== "search" && choose());
   find("all").addEventListener("click", () => showAll());
   let waiting = 0;
   find("search").addEventListener("input", () => {
