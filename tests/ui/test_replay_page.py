@@ -34,7 +34,11 @@ LOG = (
         "c-1",
         "ann",
         ("customer", "How long does delivery take?", "delivery_time"),
-        ("agent", "Standard delivery in the UK takes 3 to 5 working days, and Express comes the next day.", "delivery_time"),
+        (
+            "agent",
+            "Standard delivery in the UK takes 3 to 5 working days, and Express comes the next day.",
+            "delivery_time",
+        ),
     ),
     said("c-2", "bob", ("customer", PAYLOADS[0], None), ("agent", PAYLOADS[1], None)),
 )
@@ -84,4 +88,7 @@ def test_a_log_goes_in_and_its_report_comes_out(team: Page, tmp_path: Path, home
     expect(report.locator(".side del").first).to_be_visible()
     expect(report.locator(".side ins").first).to_be_visible()
     assert report.evaluate("() => fetch('/team').then(() => 'read', () => 'refused')") == "refused"
-    assert report.evaluate("() => { try { return document.cookie } catch (error) { return error.name } }") == "SecurityError"
+    assert (
+        report.evaluate("() => { try { return document.cookie } catch (error) { return error.name } }")
+        == "SecurityError"
+    )
