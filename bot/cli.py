@@ -25,6 +25,7 @@ from bot.problems import RapportError
 from bot.replay_cli import replay_cli
 from bot.report_cli import replay_report
 from bot.settings import read_settings
+from bot.story_cli import test_stories
 from bot.suggest_cli import suggest
 from bot.team_cli import team_cli
 from bot.terminal import DeskOption, HomeOption, JsonOption, err, out, prepared, print_json, print_line
@@ -49,6 +50,7 @@ cli.add_typer(team_cli, name="team")
 cli.add_typer(audit_cli, name="audit")
 cli.command()(evaluate)
 cli.command()(suggest)
+cli.command("test")(test_stories)
 train_cli.command("answer")(train_answer_command)
 replay_cli.command("report")(replay_report)
 

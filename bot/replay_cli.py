@@ -15,10 +15,12 @@ from bot.log_cli import FileArgument, FormOption, MappingOption
 from bot.problems import Problem
 from bot.replay import shelf
 from bot.replay.causes import compare
+from bot.replay.gate import check, read_gate
 from bot.replay.readers import Mapping, Mask, read_log, read_mapping
 from bot.replay.replaying import Plan, open_state, replay
-from bot.replay.run_folder import COMPARISONS, DIFFERENCES, WORK, Comparison, Run, to_dict
+from bot.replay.run_folder import COMPARISONS, DIFFERENCES, WORK, Comparison, GateResult, Run, to_dict
 from bot.replay.staging import Staging, stage
+from bot.replay.stories import pin_story
 from bot.replay.wording import compared, scored
 from bot.settings import read_settings
 from bot.terminal import DeskOption, HomeOption, JsonOption, err, prepared, print_json, print_line, progress_bar
@@ -61,6 +63,9 @@ def replay_run(
     without: Annotated[list[Memory] | None, typer.Option(help="A memory to switch off.")] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that replay; the result is the same.")] = 1,
     against: Annotated[str | None, typer.Option(help="An earlier run to compare with: its name or folder.")] = None,
+    gate: Annotated[Path | None, typer.Option(help="A YAML file of limits; exit code 1 where one is broken.")] = None,
+    pin: Annotated[str | None, typer.Option(help="A conversation to keep as a story that `rapport test` runs.")] = None,
+    stories: Annotated[Path | None, typer.Option(help="Where stories are kept; HOME/stories/DESK if not set.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
     form: FormOption = None,
     mapping: MappingOption = None,
@@ -72,6 +77,7 @@ def replay_run(
     With --without, the log is also replayed with all memory, unless --against names a run, and the two are compared.
     """
     settings = read_settings(desk=desk, home=home)
+    limits = read_gate(gate, compared=bool(against or without)) if gate else None
     prepared(settings)
     earlier = shelf.find(settings.home, against) if against else None
     off = tuple(sorted({memory.value for memory in without or ()}))
@@ -88,7 +94,13 @@ def replay_run(
             earlier = shelf.whole_run(whole) or replay(*all_memory, whole, reader.staged(show), progress=show)
         run = replay(plan, state, folder, reader.staged(show), progress=show)
         comparison = compare(earlier, run, settings.home, show)[0] if earlier else None
-    _tell(run, comparison, as_json)
+    pinned = _pin(run, pin, stories, settings.home) if pin else None
+    result = check(limits, run, comparison) if limits else None
+    _tell(run, comparison, result, as_json)
+    if pinned and not as_json:
+        print_line(f"The story is {pinned}. To run it: rapport test {pinned.parent}")
+    if result and not result.passed:
+        raise typer.Exit(1)
 
 
 @replay_cli.command("compare")
@@ -142,7 +154,15 @@ class LogReader:
         return read
 
 
-def _tell(run: Run, comparison: Comparison | None, as_json: bool) -> None:
+def _pin(run: Run, name: str, stories: Path | None, home: Path) -> Path:
+    """Keep a conversation of a run as a story, in a folder that the home knows of."""
+    folder = stories or home / "stories" / run.info.parts["desk"].name
+    file = pin_story(run, name, folder)
+    shelf.note(home, folder)
+    return file
+
+
+def _tell(run: Run, comparison: Comparison | None, gate: GateResult | None, as_json: bool) -> None:
     scores, timing = run.scores(), run.timing()
     if as_json:
         print_json(
@@ -152,6 +172,7 @@ def _tell(run: Run, comparison: Comparison | None, as_json: bool) -> None:
                 "scores": to_dict(scores),
                 "timing": to_dict(timing),
                 "comparison": to_dict(comparison) if comparison else None,
+                "gate": to_dict(gate) if gate else None,
             }
         )
         return
@@ -163,4 +184,6 @@ def _tell(run: Run, comparison: Comparison | None, as_json: bool) -> None:
         print_line(f"{run.info.log.wrong} records of the log could not be read: rapport log check {run.info.log.name}")
     for line in compared(comparison) if comparison else ():
         print_line(line)
+    for limit in gate.lines if gate else ():
+        print_line(limit.sentence)
     print_line(f"The run is {run.folder}.")

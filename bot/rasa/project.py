@@ -90,7 +90,7 @@ def read_project(folder: Path) -> RasaProject:
         if path.name in ("endpoints.yml", "credentials.yml"):
             project.note("file", name, "connections and secrets are settings here (RAPPORT_*); it was not read.")
         elif path.suffix in (".yml", ".yaml"):
-            _take(project, name, _content(path))
+            _take(project, name, read_yaml(path))
         elif path.suffix == ".py" and path.name != "__init__.py":
             project.note("file", name, "its code is not carried over; look-ups go into the desk's tools.py.")
         elif path.suffix == ".md" and re.search(r"^## *(intent|synonym|lookup|regex):", _text(path), re.MULTILINE):
@@ -107,7 +107,7 @@ def _text(path: Path) -> str:
         raise RapportError(f"{path} is not UTF-8 (byte {error.start}). Save it again with that encoding.") from None
 
 
-def _content(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
     """Return a YAML file with every scalar as the text that stands there: to Rasa's YAML 1.2, `yes` is a word."""
     try:
         content = yaml.load(_text(path), yaml.BaseLoader)  # noqa: S506 (it makes strings, lists and mappings, no objects)
@@ -121,10 +121,10 @@ def _content(path: Path) -> dict[str, Any]:
 
 def _take(project: RasaProject, name: str, content: dict[str, Any]) -> None:
     """Add one file's content to the project."""
-    for entry in _mappings(content.pop("nlu", None)):
+    for entry in mappings(content.pop("nlu", None)):
         _take_nlu(project, name, entry)
     for kind, answered in (("rules", project.rules), ("stories", project.stories)):
-        for story in _mappings(content.pop(kind, None)):
+        for story in mappings(content.pop(kind, None)):
             _take_story(project, kind, story, answered)
     for key, value in content.items():
         if key in ("pipeline", "policies", "language"):
@@ -141,7 +141,7 @@ def _take(project: RasaProject, name: str, content: dict[str, Any]) -> None:
 def _take_nlu(project: RasaProject, name: str, entry: dict[str, Any]) -> None:
     lines = list(_lines(entry.get("examples")))
     if intent := entry.get("intent"):
-        project.examples.setdefault(str(intent), []).extend(_unannotated(project, line) for line in lines)
+        project.examples.setdefault(str(intent), []).extend(unannotated(project, line) for line in lines)
         return
     for kind in _LISTS:
         if entry.get(kind):
@@ -162,7 +162,7 @@ def _lines(examples: Any) -> Iterator[str]:
         yield from filter(None, found)
 
 
-def _unannotated(project: RasaProject, line: str) -> str:
+def unannotated(project: RasaProject, line: str) -> str:
     """Return an example as a customer would write it, and keep what it says of entities."""
 
     def plain(match: re.Match[str]) -> str:
@@ -187,7 +187,7 @@ def _take_story(
 ) -> None:
     """Note which actions follow which intent; a rule that holds only under a condition says nothing about others."""
     title = str(story.get("rule" if kind == "rules" else "story", ""))
-    start, *turns = _turns(_mappings(story.get("steps")))
+    start, *turns = _turns(mappings(story.get("steps")))
     if kind == "rules" and (story.get("condition") or start.conditional):
         project.note("rule", title, "it holds only under a condition, which a desk has no place for.")
         return
@@ -212,7 +212,7 @@ def _turns(steps: list[dict[str, Any]]) -> list[_Turn]:
     """Return what comes before the first message, and then every message with the actions that follow it."""
     turns = [_Turn([])]
     for step in steps:
-        asked = [str(one["intent"]) for one in (step, *_mappings(step.get("or"))) if one.get("intent")]
+        asked = [str(one["intent"]) for one in (step, *mappings(step.get("or"))) if one.get("intent")]
         if asked or "user" in step:
             turns.append(_Turn(asked))
         elif step.get("action"):
@@ -222,5 +222,6 @@ def _turns(steps: list[dict[str, Any]]) -> list[_Turn]:
     return turns
 
 
-def _mappings(value: Any) -> list[dict[str, Any]]:
+def mappings(value: Any) -> list[dict[str, Any]]:
+    """Return the mappings in a list, none of anything else."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -75,8 +75,8 @@ def replay(
 ) -> Run:
     """Replay a log into the folder of a run, and return it.
 
-    `state` is what `open_state` makes of the plan. `read` stages the log into a file. Where the folder holds a run that was interrupted, it goes on: what was done is
-    not done again, and the result is the same.
+    `state` is what `open_state` makes of the plan. `read` stages the log into a file. Where the folder holds a run that
+    was interrupted, it goes on: what was done is not done again, and the result is the same.
 
     Raises:
         RapportError: the log cannot be used, or the folder holds another run.

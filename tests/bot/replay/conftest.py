@@ -40,7 +40,7 @@ SMALL = (
         "c-1",
         "ann",
         0,
-        ("customer", "How long does delivery take?", "delivery_time"),
+        ("customer", "How long does a delivery take?", "delivery_time"),
         ("agent", "Three to five working days.", "delivery_time"),
         ("customer", "My order number is R-10192.", "give_information"),
         ("agent", "Thank you, I have noted R-10192."),

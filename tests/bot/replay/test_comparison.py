@@ -19,7 +19,7 @@ from tests.bot.replay.conftest import Replay
 
 @pytest.fixture
 def broken_desk(tmp_path: Path) -> Path:
-    """The bundled desk, whose return policy has another wording: nothing in the log asks it of the classifier's doing."""
+    """The bundled desk with another way to pay."""
     folder = tmp_path / "broken" / BUNDLED.name
     shutil.copytree(BUNDLED, folder)
     answers = folder / "answers.yaml"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -30,7 +29,7 @@ def test_earlier_conversations_of_a_customer_are_remembered_and_later_ones_are_n
     run = run_log("whole")
     asked = _turn(run, "c-3", 1)
     assert asked.action == "recap"
-    assert "How long does delivery take?" in asked.reply
+    assert "How long does a delivery take?" in asked.reply
     assert ("c-1#1", True) in [(one.id, one.used) for one in asked.memories]
     assert not _turn(run, "c-1", 1).memories
     assert _turn(run, "c-3", 2).action == "confirm"  # the order number of the first conversation
@@ -66,7 +65,7 @@ def test_a_live_run_marks_where_the_logged_customer_no_longer_answers_what_was_s
     run = run_log("live", live=True)
     parted = {one.conversation: one.parted_after for one in run.conversations()}
     assert parted["c-2"] == 0  # the same question, and another wording of the same answer
-    assert parted["c-4"] == 2
+    assert parted["c-3"] == 2  # it asks which order is meant, which the agent did not
     assert run.info.mode == "live"
     assert "My answer was: “Standard delivery" in _turn(run, "c-3", 1).reply
 
@@ -102,12 +101,11 @@ main()
 """
 
 
-def test_a_run_that_was_killed_goes_on_to_the_same_bytes(
-    run_log: Replay, home: Path, log: Path, tmp_path: Path
-) -> None:
-    def start(*arguments: object) -> subprocess.Popen[str]:
+@pytest.mark.usefixtures("run_log")
+def test_a_run_that_was_killed_goes_on_to_the_same_bytes(home: Path, log: Path, tmp_path: Path) -> None:
+    def start(*arguments: object) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-c", _KILLED, log, "--home", home, "--no-mask", *arguments]
-        return subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True, env={**os.environ})
+        return subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert start("--out", whole).wait(120) == 0
@@ -136,4 +134,4 @@ def test_the_live_home_is_left_alone(run_log: Replay, home: Path) -> None:
     )
     before = {path.name for path in home.iterdir()}
     run_log("wishes", [wish])
-    assert {path.name for path in home.iterdir()} - before == {"replays"}
+    assert {path.name for path in home.iterdir()} == before

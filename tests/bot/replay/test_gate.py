@@ -1,0 +1,70 @@
+"""Gates, and the command that goes by them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bot.problems import RapportError
+from bot.replay.causes import compare
+from bot.replay.gate import check, read_gate
+from tests.bot.conftest import Run as Command
+from tests.bot.replay.conftest import Replay
+
+
+def _gate(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "gate.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_each_limit_gets_a_line_and_one_that_is_broken_fails_the_gate(
+    run_log: Replay, home: Path, tmp_path: Path
+) -> None:
+    before, after = run_log("before"), run_log("after", without=("facts",))
+    comparison, _ = compare(before, after, home)
+    file = _gate(tmp_path, "worse_turns: 0\nlost_handoffs: 0\np95_ms: 60000\nalone_share: 0.99\n")
+    result = check(read_gate(file, compared=True), after, comparison)
+    assert not result.passed
+    passed = {line.limit: line.passed for line in result.lines}
+    assert passed == {"worse_turns": False, "lost_handoffs": True, "p95_ms": True, "alone_share": False}
+    assert result.lines[0].sentence == f"FAILED  worse_turns: {comparison.worse} (at most 0; turns that became worse)"
+    assert json.loads((after.folder / "gate.json").read_text())["passed"] is False
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("worse_shares: 0.1\n", "worse_shares: Extra inputs"),
+        ("worse_share: 2\n", "worse_share: Input should be less"),
+        ("{}", "names no limit"),
+        ("a: [", "cannot be read as YAML"),
+        ("worse_share: 0.1\n", "needs an earlier run"),
+    ],
+)
+def test_a_gate_that_cannot_be_gone_by_is_refused(tmp_path: Path, text: str, what: str) -> None:
+    with pytest.raises(RapportError, match=what):
+        read_gate(_gate(tmp_path, text), compared=False)
+
+
+def test_the_command_replays_compares_pins_and_ends_with_what_the_gate_says(
+    run_log: Replay, rapport: Command, home: Path, log: Path, tmp_path: Path
+) -> None:
+    run_log("before")
+    file = _gate(tmp_path, "changed_share: 0.05\n")
+    common = ("replay", log, "--no-mask", "--against", "before", "--gate", file)
+    done = rapport(*common, "--pin", "c-3", "--out", tmp_path / "same")
+    assert done.returncode == 0, done.stderr
+    assert "ok  changed_share: 0 (at most 0.05; turns that became different)" in done.stdout
+    assert (home / "stories" / "tarn_and_thistle" / "c-3.yml").is_file()
+    assert str(tmp_path / "same") in rapport("replay", "list").stdout
+    done = rapport(*common, "--without", "facts", "--out", tmp_path / "other", "--json")
+    assert done.returncode == 1, done.stderr
+    told = json.loads(done.stdout)
+    assert told["gate"]["passed"] is False
+    assert told["comparison"]["causes"] == {"memory": told["comparison"]["changed"]}
+    done = rapport("replay", "compare", "before", tmp_path / "other")
+    assert done.returncode == 0, done.stderr
+    assert "What differs: memory: whole -> without facts." in done.stdout
