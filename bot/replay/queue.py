@@ -7,18 +7,18 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
 
 from bot.problems import RapportError
 from bot.replay import shelf
 from bot.replay.replaying import share_done
-from bot.replay.run_folder import REPLAYS, RUN, WORK, read_value, write_value
+from bot.replay.run_folder import GATE, REPLAYS, RUN, WORK, read_value, write_value
 
 State = Literal["waiting", "running", "whole", "interrupted", "failed"]
-_ASKED, _ORDER = "asked", "order.json"
+_ASKED, _ORDER, _GATE = "asked", "order.json", "gate.yaml"
 _TAIL = 4000  # bytes of what it printed that are looked at for what was wrong
 
 
@@ -26,8 +26,8 @@ _TAIL = 4000  # bytes of what it printed that are looked at for what was wrong
 class Order:
     """What somebody asked for: the replay of a log into the folder of `run`, or, without a log, a report on it.
 
-    `log` is the name of the file that was uploaded, kept in the folder until the run is whole. `against` names an
-    earlier run. The rest is as `rapport replay` takes it.
+    `log` is the name of the file that was uploaded, kept in the folder until the run is whole, and so are the limits
+    that it goes by, if it has a `gate`. `against` names an earlier run. The rest is as `rapport replay` takes it.
     """
 
     run: str
@@ -38,6 +38,7 @@ class Order:
     live: bool = False
     mask: bool = True
     against: str = ""
+    gate: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ class Queue:
             raise RapportError(f"There is no run {run!r} any more.")
         return folder
 
-    def ask(self, upload: Path, order: Order) -> Order:
-        """Take a log that was uploaded, in the place of `order.run` a new run, and put it in the queue.
+    def ask(self, upload: Path, order: Order, gate: str = "") -> Order:
+        """Take a log that was uploaded, and the limits to go by, and put its replay into a new run in the queue.
 
         Raises:
             RapportError: a run of this log was begun this very second.
@@ -82,8 +83,10 @@ class Queue:
         folder = shelf.new_folder(self._home, None, order.log)
         asked = folder / WORK / _ASKED
         asked.mkdir(parents=True)
-        order = Order(**{**vars(order), "run": folder.name})
+        order = replace(order, run=folder.name, gate=bool(gate))
         upload.replace(asked / order.log)
+        if gate:
+            (asked / _GATE).write_text(gate, encoding="utf-8")
         write_value(asked / _ORDER, order)
         self.add(order)
         return order
@@ -143,7 +146,7 @@ class Queue:
         """Return what is being done for a run."""
         folder, current = self._home / REPLAYS / run, self._current
         if (folder / RUN).is_file():
-            return Progress("Writing the report", 1.0)
+            return Progress("Comparing and writing the report", 1.0)
         share = share_done(folder)
         if current and current.without and not current.against:
             beside = folder.with_name(f"{folder.name}{shelf.WHOLE}")
@@ -186,36 +189,35 @@ class Queue:
 
     def _carried_out(self, order: Order) -> str:
         """Carry out an order; return what went wrong, empty where nothing did."""
-        for arguments in self._commands(order):
-            with tempfile.TemporaryFile() as output:
-                with self._changed:
-                    if self._closed or self._current is not order:
-                        return ""
-                    command = [sys.executable, "-m", "bot.replay.child", *map(str, arguments)]
-                    process = self._process = subprocess.Popen(  # noqa: S603 - every argument was checked
-                        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=output
-                    )
-                with process:
-                    code = process.wait()
-                if code:
-                    return _complaint(output)
-        return ""
+        with tempfile.TemporaryFile() as output:
+            with self._changed:
+                if self._closed or self._current is not order:
+                    return ""
+                command = [sys.executable, "-m", "bot.replay.child", *map(str, self._arguments(order))]
+                process = self._process = subprocess.Popen(  # noqa: S603 - every argument was checked
+                    command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=output
+                )
+            with process:
+                code = process.wait()
+            folder = self._home / REPLAYS / order.run
+            broke_a_limit = order.gate and (folder / RUN).is_file() and (folder / GATE).is_file()
+            return _complaint(output) if code and not broke_a_limit else ""
 
-    def _commands(self, order: Order) -> Iterator[list[str | Path]]:
-        folder, home = self._home / REPLAYS / order.run, ["--home", self._home]
-        against = [order.against] if order.against else []
-        if order.log and not (folder / RUN).exists():
-            options = [f"--without={one}" for one in order.without] + ["--live"] * order.live
-            options += [f"--{name}={value}" for name, value in (("model", order.model), ("form", order.form)) if value]
-            options += [f"--against={one}" for one in against] + ["--mask" if order.mask else "--no-mask"]
-            log = folder / WORK / _ASKED / order.log
-            yield ["run", log, "--resume", "--out", folder, "--desk", self._desk, *home, *options]
-        if order.log and order.without and not against:
-            against = [f"{order.run}{shelf.WHOLE}"]
-        if order.log or not against:
-            yield ["report", folder, *home]
-        for one in against:
-            yield ["report", folder, "--against", one, *home]
+    def _arguments(self, order: Order) -> list[str | Path]:
+        folder = self._home / REPLAYS / order.run
+        values = {"home": self._home, "against": order.against}
+        if not order.log or (folder / RUN).exists():
+            return ["report", folder, *_options(values)]
+        asked = folder / WORK / _ASKED
+        values |= {"out": folder, "desk": self._desk, "model": order.model, "form": order.form}
+        values["gate"] = asked / _GATE if order.gate else ""
+        flags = ["--mask" if order.mask else "--no-mask", *["--live"] * order.live]
+        flags += [f"--without={one}" for one in order.without]
+        return ["run", asked / order.log, "--resume", *flags, *_options(values)]
+
+
+def _options(values: Mapping[str, str | Path]) -> list[str]:
+    return [f"--{name}={value}" for name, value in values.items() if value]
 
 
 def _complaint(output: IO[bytes]) -> str:

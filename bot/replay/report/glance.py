@@ -11,6 +11,7 @@ from bot.replay.report.words import name_of, number, percent
 from bot.replay.run_folder import (
     GATE,
     Comparison,
+    GateLine,
     GateResult,
     Run,
     Scores,
@@ -148,7 +149,18 @@ def _memory(run: Run, tally: Tally, comparison: Comparison | None) -> Iterator[s
 
 def _gate(run: Run) -> dict[str, Any] | None:
     file = run.folder / GATE
-    return to_dict(read_value(GateResult, file)) if file.is_file() else None
+    if not file.is_file():
+        return None
+    result = read_value(GateResult, file)
+    return {"passed": result.passed, "lines": [{**vars(line), "sentence": _limit(line)} for line in result.lines]}
+
+
+def _limit(line: GateLine) -> str:
+    """Say what was measured, and what the limit is."""
+    shown = percent if line.limit.endswith("_share") else lambda value: f"{value:,.4g}"
+    found = "the log does not tell" if line.value is None else shown(line.value)
+    bound = f"at {'least' if line.limit in words.AT_LEAST else 'most'} {shown(line.bound)}"
+    return f"{name_of(words.LIMITS, line.limit)}: {found} ({bound})"
 
 
 def _share(count: int, of: int) -> dict[str, Any]:

@@ -94,6 +94,22 @@ HANDOFFS: Mapping[str, str] = {
     "early": "Handed over too early",
     "needless": "Handed over without need",
 }
+LIMITS: Mapping[str, str] = {
+    "worse_share": "Messages that became worse",
+    "worse_turns": "Messages that became worse",
+    "changed_share": "Messages that became different",
+    "lost_handoffs": "Messages that are no longer handed over",
+    "lost_answers": "Messages that are no longer answered",
+    "wrong_share": "Messages that did not get what was right",
+    "unanswered_share": "Messages without an answer",
+    "asked_known_share": "Questions for what the customer had said before",
+    "late_handoff_share": "Handoffs too late or not at all",
+    "needless_handoff_share": "Handoffs without need",
+    "p95_ms": "Milliseconds within which 95 % of replies come",
+    "intent_share": "Messages understood as their label",
+    "alone_share": "Conversations resolved alone",
+}
+AT_LEAST = ("intent_share", "alone_share")
 
 
 def name_of(names: Mapping[str, str], key: str) -> str:

@@ -14,6 +14,7 @@ from fastapi.responses import FileResponse, RedirectResponse
 from bot.channels.errors import ApiError
 from bot.chatbot import Chatbot
 from bot.problems import RapportError
+from bot.replay.gate import read_gate
 from bot.replay.queue import Order, Queue
 from bot.replay.readers import FORMS
 from bot.replay.report.page import POLICY, report_file
@@ -25,6 +26,7 @@ from bot.ui.team.uploads import MOST_BYTES, Upload, uploaded
 from bot.versions import Versions
 
 _PAGE = "/team/replay"
+_MOST_GATE = 64 * 1024  # bytes
 _MEMORIES = {"recall": "finding past turns", "facts": "remembered details", "summary": "the summary"}
 # A report shows what strangers wrote. It runs its own script, but as if it came from nowhere: without the team's login.
 _REPORT_HEADERS = {
@@ -93,8 +95,9 @@ def _ask(queue: Queue, form: Upload, home: Path, desk: str) -> None:
     Raises:
         RapportError: it asks for something that there is not.
     """
-    if form.file is None:
+    if "log" not in form.files:
         raise RapportError("Choose the file of a log first.")
+    file, log = form.files["log"]
     model, against, kind = form.get("model"), form.get("against"), form.get("form")
     if model and model not in {version.name for version in Versions(home, desk).all("intent")}:
         raise RapportError(f"There is no classifier {model!r} any more.")
@@ -103,8 +106,22 @@ def _ask(queue: Queue, form: Upload, home: Path, desk: str) -> None:
     if kind and kind not in FORMS:
         raise RapportError(f"There is no form {kind!r}.")
     without = tuple(name for name in _MEMORIES if name in form.fields.get("without", []))
-    live, mask = bool(form.get("live")), bool(form.get("mask"))
-    queue.ask(form.file, Order("", form.name, kind, model, without, live, mask, against))
+    order = Order("", log, kind, model, without, bool(form.get("live")), bool(form.get("mask")), against)
+    queue.ask(file, order, _limits(form, file.with_name("gate.yaml"), compared=bool(against or without)))
+
+
+def _limits(form: Upload, file: Path, *, compared: bool) -> str:
+    """Return the gate of a form, typed or uploaded, after it has been read once; empty where there is none."""
+    text = form.get("gate")
+    if not text and "gate_file" in form.files:
+        text = form.files["gate_file"][0].read_bytes()[:_MOST_GATE].decode("utf-8", "replace")
+    if text:
+        file.write_text(text, encoding="utf-8")
+        try:
+            read_gate(file, compared=compared)
+        except RapportError as error:
+            raise RapportError(str(error).replace(str(file), "The gate")) from None
+    return text
 
 
 def _changes(router: APIRouter, queue: Queue, page: Callable[..., Response]) -> None:

@@ -25,11 +25,10 @@ _NOT_NAME = re.compile(r"[^A-Za-z0-9._-]")
 
 @dataclass
 class Upload:
-    """A form: its fields by name, each with all its values, and its file, if there is one, by the name it had."""
+    """A form: its fields by name, each with all its values, and its files by field, each with the name it had."""
 
     fields: dict[str, list[str]] = field(default_factory=dict)
-    file: Path | None = None
-    name: str = ""
+    files: dict[str, tuple[Path, str]] = field(default_factory=dict)
 
     def get(self, name: str) -> str:
         """Return the first value of a field, empty where there is none."""
@@ -38,7 +37,7 @@ class Upload:
 
 @asynccontextmanager
 async def uploaded(request: Request, folder: Path) -> AsyncIterator[Upload]:
-    """Give the form of a request; its file lies in the folder, and is gone afterwards unless it was moved away.
+    """Give the form of a request; its files lie in the folder, and are gone afterwards unless they were moved away.
 
     Raises:
         ApiError: it is too large (413), or not such a form (400).
@@ -50,15 +49,14 @@ async def uploaded(request: Request, folder: Path) -> AsyncIterator[Upload]:
     form = Upload()
 
     def on_field(one: Field) -> None:
-        value = (one.value or b"").decode("utf-8", "replace")
-        form.fields.setdefault((one.field_name or b"").decode("utf-8", "replace"), []).append(value)
+        form.fields.setdefault(_text(one.field_name), []).append(_text(one.value))
 
     def on_file(one: File) -> None:
         if one.in_memory:
             one.flush_to_disk()
         one.close()
         if one.size:
-            form.file, form.name = Path(os.fsdecode(one.actual_file_name or b"")), _safe(one.file_name or b"")
+            form.files[_text(one.field_name)] = Path(os.fsdecode(one.actual_file_name or b"")), _safe(one.file_name)
 
     with tempfile.TemporaryDirectory(dir=folder) as place:
         config = {"UPLOAD_DIR": place, "UPLOAD_DELETE_TMP": False, "MAX_FIELD_SIZE": _MOST_FIELD, "MAX_FIELDS": 50}
@@ -76,7 +74,11 @@ async def uploaded(request: Request, folder: Path) -> AsyncIterator[Upload]:
         yield form
 
 
-def _safe(name: bytes) -> str:
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode("utf-8", "replace")
+
+
+def _safe(name: bytes | None) -> str:
     """Return the name of a file as one that is nothing but a name."""
-    last = name.decode("utf-8", "replace").replace("\\", "/").rpartition("/")[2]
+    last = _text(name).replace("\\", "/").rpartition("/")[2]
     return _NOT_NAME.sub("_", last).lstrip(".-")[-100:] or "log"
