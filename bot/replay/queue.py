@@ -183,7 +183,7 @@ class Queue:
             except (OSError, RapportError) as error:
                 problem = str(error)
             with self._changed:
-                if problem and self._current is order:
+                if problem and self._current is order and not self._closed:
                     self._problems[order.run] = problem
                 self._current = None
 
