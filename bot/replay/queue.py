@@ -205,7 +205,7 @@ class Queue:
 
     def _arguments(self, order: Order) -> list[str | Path]:
         folder = self._home / REPLAYS / order.run
-        values = {"home": self._home, "against": order.against}
+        values: dict[str, str | Path] = {"home": self._home, "against": order.against}
         if not order.log or (folder / RUN).exists():
             return ["report", folder, *_options(values)]
         asked = folder / WORK / _ASKED

@@ -124,6 +124,8 @@ def _causes(comparison: Comparison) -> Iterator[str]:
     explained = {name: count for name, count in comparison.causes.items() if name in words.PARTS and count}
     for part, count in sorted(explained.items(), key=lambda one: -one[1]):
         yield f"{number(count)} of the changes come from {words.PARTS[part]} alone."
+    if several := comparison.causes.get("several", 0):
+        yield f"{number(several)} of the changes have no single cause."
     yield from comparison.notes
 
 

@@ -52,7 +52,8 @@ def tally(run: Run, most: int = 0, harms: Mapping[str, int] | None = None) -> Ta
 
     `harms` are those of a comparison: conversations with the harm done in them; they come first.
     """
-    found, heap = Tally(), []
+    found = Tally()
+    heap: list[tuple[tuple[bool, int, int, int], ConversationRecord]] = []
     for place, (conversation, turns) in enumerate(conversations(run)):
         worth = 0
         for turn in turns:

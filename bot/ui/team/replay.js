@@ -27,7 +27,7 @@
         const row = [...list.querySelectorAll("[data-run]")].find((row) => row.dataset.run === one.name);
         const bar = row && row.querySelector("progress");
         if (bar) {
-          bar.value = one.share;
+          if (one.share) bar.value = one.share; // without a value it moves, which says that something happens
           row.querySelector(".what").textContent = one.what;
         }
       }

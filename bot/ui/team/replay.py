@@ -54,7 +54,7 @@ def replay_pages(bot: Chatbot, door: Door, templates: Templates, queue: Queue) -
             models=[version.name for version in reversed(Versions(home, desk).all("intent"))],
             memories=_MEMORIES,
             forms=list(FORMS),
-            most_mib=MOST_BYTES >> 20,
+            most_gib=MOST_BYTES >> 30,
         )
 
     @router.get("")
