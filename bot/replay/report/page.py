@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from array import array
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def write_report(run: Run, against: Run | None = None, out: Path | None = None) 
 
 
 def _plots(run: Run, counted: Tally, before: Tally | None, differences: list[Difference]) -> dict[str, Markup]:
-    spent: dict[str, list[float]] = defaultdict(list)
+    spent: dict[str, array[float]] = defaultdict(lambda: array("d"))
     for one in read_lines(TurnTiming, run.folder / TIMINGS):
         for stage, ms in one.ms.items():
             spent[stage].append(ms)

@@ -6,7 +6,7 @@ import io
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -69,7 +69,7 @@ def intents(figure: Figure, by_intent: Mapping[str, tuple[int, int]]) -> None:
     axes.set_xlabel("right (%), of the messages in brackets")
 
 
-def stages(figure: Figure, spent: Mapping[str, list[float]]) -> None:
+def stages(figure: Figure, spent: Mapping[str, Sequence[float]]) -> None:
     """Draw how long each stage of a turn takes: the middle one of all turns, and what 95 % stay below."""
     names = [name for name in words.STAGES if name in spent]
     axes = _axes(figure, [name_of(words.STAGES, name) for name in names], legend=True)
