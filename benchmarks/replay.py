@@ -60,11 +60,16 @@ def main() -> None:
         conversations = list(read_log(given.data, given.form, mask=Mask(read_secret(home))))
         first = _first(conversations, given.turns)
         write_log(log, first)
-        run, seconds, _ = _replay(log, home, scratch / "run")
+        run, seconds, resident = _replay(log, home, scratch / "run")
         turns = run.info.log.turns
         sent = _send(first, home)
         results: dict[str, dict[str, float]] = {
-            "rapport": {"turns": turns, "turns_per_s": turns / seconds, **_quality(run)},
+            "rapport": {
+                "turns": turns,
+                "turns_per_s": turns / seconds,
+                "resident_mb": resident,
+                **_quality(run),
+            },
             "chat API": {"turns": turns, "turns_per_s": turns / sent},
             "ratios": {"replay_to_api": sent / seconds, "same_as_alone": _same_as_alone(run, first, home, scratch)},
         }

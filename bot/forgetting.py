@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 from bot.audit import Audit
 from bot.desk import Desk
+from bot.replay.erasing import Replays
 from bot.training_rows import TrainingRows
 from memory import ConversationMemory
 from memory.erasure import forget as erase
@@ -23,8 +25,9 @@ def forget(memory: ConversationMemory, scope: Scope, desk: Desk, home: Path, now
         OSError: the receipt or a model's folder cannot be written.
     """
     public = list(public_texts(desk))
-    erased = erase(memory, scope, [TrainingRows(home, public)])
-    receipt = issue(erased, home, now, public)
+    replays = Replays(home, scope.customer_id)
+    erased = erase(memory, scope, [TrainingRows(home, public), replays])
+    receipt = issue(erased, home, now, chain(public, replays.said_by_others()))
     audit = Audit(home, lambda: now)
     audit.note("erased", what=receipt.what, customer=audit.mark(scope.customer_id), receipt=receipt.id)
     return receipt

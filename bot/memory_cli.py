@@ -17,6 +17,7 @@ from bot.exporting import export
 from bot.forgetting import forget
 from bot.models import load
 from bot.problems import RapportError
+from bot.replay import shelf
 from bot.settings import read_settings
 from bot.terminal import DeskOption, HomeOption, JsonOption, print_json, print_line, print_table, progress_bar
 from finetune.sheets import write_whole
@@ -99,7 +100,7 @@ def memory_prove(receipt: Path, home: HomeOption = None, as_json: JsonOption = F
     except ReceiptError as error:
         raise RapportError(str(error)) from None
     with _store(settings.home) as store, progress_bar() as show:
-        proof = prove(given, settings.home, store, show)
+        proof = prove(given, settings.home, store, show, shelf.elsewhere(settings.home))
     print_json({**vars(proof), "holds": proof.holds}) if as_json else _print_proof(proof)
     if not proof.holds:
         raise typer.Exit(1)
@@ -219,6 +220,8 @@ def _print_receipt(receipt: Receipt, home: Path) -> None:
     print_line(f"Forgot {receipt.what}: {gone or 'nothing was held'}.")
     file = home / "receipts" / f"{receipt.id}.json"
     print_line(f"The receipt is {file}. To prove it: rapport memory prove {file}")
+    for folder in shelf.missing(home):
+        print_line(f"Out of reach: {folder} is not there. If it was moved, what is in it still has to be forgotten.")
 
 
 def _print_proof(proof: Proof) -> None:

@@ -82,11 +82,12 @@ def replay_run(
     limits = read_gate(gate, compared=bool(against or without)) if gate else None
     prepared(settings)
     earlier = shelf.find(settings.home, against) if against else None
+    reader = LogReader(log, form, read_mapping(mapping) if mapping else None, mask, settings.home)
+    read_log(log, form, reader.mapping, mask=None)  # refused before anything is written
     off = tuple(sorted({memory.value for memory in without or ()}))
     plan = Plan(settings.desk, settings.home, model, off, live, workers)
     folder = shelf.interrupted(settings.home, out) if resume else shelf.new_folder(settings.home, out, log.name)
     state = open_state(plan)
-    reader = LogReader(log, form, read_mapping(mapping) if mapping else None, mask, settings.home)
     with progress_bar() as show:
         if off and earlier is None:
             (folder / WORK).mkdir(exist_ok=True)
@@ -132,7 +133,7 @@ def replay_compare(
 @replay_cli.command("list")
 def replay_list(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List the runs that there are."""
-    names = [str(folder) for folder in shelf.folders(read_settings(home=home).home)]
+    names = [str(folder) for folder in shelf.runs(read_settings(home=home).home)]
     print_json(names) if as_json else print_line("\n".join(names) or "There is no run.")
 
 

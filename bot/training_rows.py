@@ -23,6 +23,7 @@ class TrainingRows:
     """
 
     name = "training rows"
+    evidence = ()
 
     def __init__(self, home: Path, desk_texts: Sequence[str]) -> None:
         self._home = home

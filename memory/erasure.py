@@ -34,6 +34,7 @@ class Files(Protocol):
     """Files that hold text made from customers' messages."""
 
     name: str
+    evidence: Sequence[bytes]  # windows of what was removed, beside those of the messages themselves
 
     def erase(self, texts: Sequence[str]) -> int:
         """Remove some messages; return how many places held one."""
@@ -66,6 +67,7 @@ def forget(memory: ConversationMemory, scope: Scope, files: Sequence[Files] = ()
     with memory.store.read() as connection:
         texts = [] if scope.fact else [row.text for row in _place(TURNS).read(connection, scope)]
     removed = {one.name: one.erase(texts) for one in files}
+    of_files = [window for one in files for window in one.evidence]
     with memory.store.write() as connection:
         newest = connection.scalar(select(func.max(TURNS.c.id))) or 0
         if scope.fact:
@@ -78,7 +80,7 @@ def forget(memory: ConversationMemory, scope: Scope, files: Sequence[Files] = ()
         memory.store.owe_purge(connection)
     memory.drop_caches(scope.customer_id)
     memory.store.purge()
-    return Erased(scope, {**gone, **removed}, newest, evidence, stays)
+    return Erased(scope, {**gone, **removed}, newest, [*evidence, *of_files], stays)
 
 
 def _place(table: Any) -> Place:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,9 +34,15 @@ class Proof:
 
 
 def prove(
-    receipt: Receipt, home: Path, store: Store, progress: Callable[[str, float], None] = lambda _what, _share: None
+    receipt: Receipt,
+    home: Path,
+    store: Store,
+    progress: Callable[[str, float], None] = lambda _what, _share: None,
+    elsewhere: Iterable[Path] = (),
 ) -> Proof:
     """Search every file under the home, and the database's where it lies elsewhere, for what a receipt says is gone.
+
+    `elsewhere` are folders outside of the home that are searched too.
 
     Free pages and write-ahead logs are files like others. A fingerprint counts as found unless a row that another
     customer has, or that was said since the erasure, holds the same bytes.
@@ -46,7 +52,7 @@ def prove(
         OSError: a file cannot be read.
     """
     marks = Fingerprints(receipt_key(home, receipt.salt), receipt.fingerprints)
-    paths = sorted({*_files(home), *store.files()})
+    paths = sorted({*_files(home), *store.files(), *(path for folder in elsewhere for path in _files(folder))})
     total = sum(path.stat().st_size for path in paths) or 1
     hits: list[tuple[str, str, int]] = []
     searched = 0

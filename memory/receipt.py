@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def issue(erased: Erased, home: Path, now: datetime, public: Iterable[str] = ())
     salt = secrets.token_hex(16)
     key = receipt_key(home, salt)
     found = Fingerprints.of(key, erased.evidence)
-    found = found.without(found.search_all([*erased.stays, *(text.encode() for text in public)]))
+    found = found.without(found.search_all(chain(erased.stays, (text.encode() for text in public))))
     # Whole seconds: the time of a turn, which rows hold to the millisecond, is evidence.
     moment = now.astimezone(timezone.utc).isoformat(timespec="seconds")
     draft = Receipt(

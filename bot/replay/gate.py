@@ -72,7 +72,9 @@ def read_gate(path: Path, *, compared: bool) -> Gate:
     """
     try:
         gate = Gate.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise RapportError(f"{path} cannot be read ({error.strerror}). Name a file of limits.") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise RapportError(f"{path} cannot be read as YAML ({type(error).__name__}). Correct it.") from None
     except ValidationError as error:
         first = error.errors()[0]

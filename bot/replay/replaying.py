@@ -83,9 +83,12 @@ def replay(
         OSError: the folder cannot be written.
     """
     started = datetime.now(timezone.utc)
-    if (folder / RUN).exists():
-        raise RapportError(f"{folder} holds a run that is whole. Name another folder with --out.")
     work = folder / WORK
+    if (folder / RUN).exists():
+        if work.is_dir():  # interrupted right before its end
+            shutil.rmtree(work)
+            return Run(folder)
+        raise RapportError(f"{folder} holds a run that is whole. Name another folder with --out.")
     work.mkdir(parents=True, exist_ok=True)
     staging = Staging(work / _LOG) if (work / _LOG).exists() else read(work / _LOG)
     info = RunInfo(staging.log, "live" if plan.live else "logged", plan.without, staging.log.last[:10], state.parts())

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from bot.desk import Desk
 from bot.replay.run_folder import ConversationRecord, Handoff, Scores, Share, TurnRecord, TurnScore
-from memory.particulars import find_particulars, find_promises, find_questions, missing, plain
+from memory.particulars import find_particulars, find_promises, find_questions, plain
 from retrieval import Encoder
 
 _SERVES = frozenset({"answer", "look_up", "recap", "ask", "confirm", "handoff", "forget"})
@@ -52,19 +52,28 @@ def _score(record: TurnRecord, desk: Desk, vectors: Vectors, known: set[str]) ->
     unanswered = record.failure or record.action in _FAILS
     words = bool(record.seen) and record.action in _WORDS
     agent = "\n".join(one.text for one in record.seen if one.role == "agent")
-    facts = find_particulars(agent) if words else ()
+    facts = _particulars(agent) if words else set()
+    reply = f" {plain(record.reply)} "
     return TurnScore(
         intent=record.intents[0][0] == record.label if record.label and record.intents else None,
         answer=served,
         similarity=round(float(vectors[record.reply] @ vectors[record.said]), 3) if _compared(record) else None,
         particulars=len(facts),
-        kept=len(facts) - len(missing(facts, plain(record.reply))),
+        kept=sum(f" {fact} " in reply for fact in facts),
         asked_known=record.action == "ask" and record.pending.get("fact") in known,
         promised=bool(record.promise),
         agent_promised=bool(find_promises(agent)),
         unanswered=unanswered,
         alone=None if served is None else served and not record.hand_off and not unanswered,
     )
+
+
+def _particulars(text: str) -> set[str]:
+    """Return the numbers, dates, names and amounts of a text, in the form in which `plain` has them."""
+    particulars = {one.key for one in find_particulars(text)}
+    words = set(plain(text).split())
+    numbers = {word for word in words if word[0].isdigit()}
+    return particulars | {number for number in numbers if not any(number in one.split() for one in particulars)}
 
 
 def _compared(record: TurnRecord) -> bool:

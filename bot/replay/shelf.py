@@ -41,7 +41,7 @@ def interrupted(home: Path, out: Path | None) -> Path:
     folders = [out] if out is not None else sorted((home / REPLAYS).glob("*/"), reverse=True)
     for folder in folders:
         beside = folder.name.endswith(WHOLE)  # made along with another one, and gone on with by that
-        if (folder / WORK).is_dir() and not (folder / RUN).exists() and not beside:
+        if (folder / WORK).is_dir() and not beside:
             return folder
     raise RapportError("There is no replay that was interrupted. Begin one, without --resume.")
 
@@ -67,10 +67,15 @@ def whole_run(folder: Path) -> Run | None:
     return Run(folder) if (folder / RUN).is_file() else None
 
 
+def runs(home: Path) -> list[Path]:
+    """Return the folders of the runs that are there, whole or not."""
+    return [folder for folder in folders(home) if (folder / RUN).is_file() or (folder / WORK).is_dir()]
+
+
 def folders(home: Path) -> list[Path]:
-    """Return the folders of all runs that the home knows of, whole or not, those elsewhere last; some may be gone."""
+    """Return all folders with runs or stories that the home knows of, those elsewhere last; some may be gone."""
     here = sorted(path for path in (home / REPLAYS).glob("*/") if (path / RUN).is_file() or (path / WORK).is_dir())
-    return [*here, *_elsewhere(home)]
+    return [*here, *elsewhere(home)]
 
 
 def note(home: Path, folder: Path) -> None:
@@ -80,12 +85,18 @@ def note(home: Path, folder: Path) -> None:
         OSError: the list cannot be written.
     """
     path = folder.resolve()
-    if path.is_relative_to((home / REPLAYS).resolve()) or path in (known := _elsewhere(home)):
+    if path.is_relative_to((home / REPLAYS).resolve()) or path in (known := elsewhere(home)):
         return
     (home / REPLAYS).mkdir(parents=True, exist_ok=True)
     write_whole(home / REPLAYS / ELSEWHERE, json.dumps([*map(str, known), str(path)], indent=1).encode() + b"\n")
 
 
-def _elsewhere(home: Path) -> list[Path]:
+def missing(home: Path) -> list[Path]:
+    """Return the folders elsewhere that are not there any more: moved, perhaps, or on a disk that is not mounted."""
+    return [folder for folder in elsewhere(home) if not folder.is_dir()]
+
+
+def elsewhere(home: Path) -> list[Path]:
+    """Return the folders outside of the home that runs or stories were written to."""
     file = home / REPLAYS / ELSEWHERE
     return [Path(path) for path in json.loads(file.read_text(encoding="utf-8"))] if file.is_file() else []

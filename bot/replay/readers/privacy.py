@@ -33,14 +33,15 @@ class Mask:
     def apply(self, draft: Draft) -> Draft:
         """Return a conversation without what is personal in it."""
         hide = _hider(draft)
-        customer = self._pseudonym(draft.customer_id) if draft.customer_id else ""
+        customer = self.pseudonym(draft.customer_id) if draft.customer_id else ""
         own = draft.conversation_id
         if own and (own == draft.customer_id or EMAIL.search(own)):
-            own = self._pseudonym(own)
+            own = self.pseudonym(own)
         messages = (replace(one, text=hide(mask(one.text, region=self.region))) for one in draft.messages)
         return replace(draft, conversation_id=own, customer_id=customer, messages=tuple(messages))
 
-    def _pseudonym(self, name: str) -> str:
+    def pseudonym(self, name: str) -> str:
+        """Return the id that a customer's id becomes."""
         if _MASKED_ID.fullmatch(name):
             return name
         digest = hmac.new(self.key.encode(), name.encode("utf-8", "replace"), hashlib.sha256)
