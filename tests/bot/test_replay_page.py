@@ -153,6 +153,15 @@ def test_a_log_that_is_too_large_is_refused_while_it_arrives(
     assert left(home) == []
 
 
+def test_uploads_that_were_broken_off_do_not_stay(home: Path, bot: Chatbot, queue: Noted) -> None:
+    place = home / "replays" / "upload-abc"
+    place.mkdir(parents=True)
+    (place / "tmp1").write_text("half a log")
+    door = Door(bot, Callers(bot.settings, bot), RateLimits())
+    replay_pages(bot, door, Templates(bot.desk), queue)
+    assert left(home) == []
+
+
 def test_a_report_can_do_nothing_in_the_teams_name(inside: TestClient, run: str) -> None:
     answer = inside.get(f"/team/replay/runs/{run}/report")
     policy = answer.headers["content-security-policy"]

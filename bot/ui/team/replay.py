@@ -22,7 +22,7 @@ from bot.replay.run_folder import REPLAYS, Run
 from bot.ui.team.door import Door
 from bot.ui.team.replay_runs import rows, states, whole_runs
 from bot.ui.team.template import Templates
-from bot.ui.team.uploads import MOST_BYTES, Upload, uploaded
+from bot.ui.team.uploads import MOST_BYTES, Upload, remove_broken_off, uploaded
 from bot.versions import Versions
 
 _PAGE = "/team/replay"
@@ -41,6 +41,7 @@ def replay_pages(bot: Chatbot, door: Door, templates: Templates, queue: Queue) -
     members = [Depends(door.member), Depends(door.own_page)]
     router = APIRouter(prefix=_PAGE, include_in_schema=False, dependencies=members)
     home, desk = bot.settings.home, bot.desk.name
+    remove_broken_off(home / REPLAYS)
 
     def page(problem: str = "", status: int = 200) -> Response:
         return templates.page(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from bot.channels.errors import ApiError
 
 MOST_BYTES = 1024**3
 _MOST_FIELD = 64 * 1024  # bytes of any other field
+_PREFIX = "upload-"
 _NOT_NAME = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -58,7 +60,7 @@ async def uploaded(request: Request, folder: Path) -> AsyncIterator[Upload]:
         if one.size:
             form.files[_text(one.field_name)] = Path(os.fsdecode(one.actual_file_name or b"")), _safe(one.file_name)
 
-    with tempfile.TemporaryDirectory(dir=folder) as place:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=_PREFIX) as place:
         config = {"UPLOAD_DIR": place, "UPLOAD_DELETE_TMP": False, "MAX_FIELD_SIZE": _MOST_FIELD, "MAX_FIELDS": 50}
         parser = FormParser("multipart/form-data", on_field, on_file, boundary=options[b"boundary"], config=config)
         received = 0
@@ -72,6 +74,16 @@ async def uploaded(request: Request, folder: Path) -> AsyncIterator[Upload]:
         except (FormParserError, ClientDisconnect):
             raise ApiError(400, "bad_request", "The upload did not arrive whole. Try again.") from None
         yield form
+
+
+def remove_broken_off(folder: Path) -> None:
+    """Remove uploads that were under way when a server was killed.
+
+    Raises:
+        OSError: they cannot be removed.
+    """
+    for place in folder.glob(f"{_PREFIX}*"):
+        shutil.rmtree(place)
 
 
 def _text(value: bytes | None) -> str:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.problems import RapportError
+from bot.replay.erasing import Replays
 from bot.replay.report import page, write_report
 from bot.replay.report.marks import mark
 from bot.replay.report.tally import against_log, tally
@@ -116,6 +117,18 @@ def test_memory_that_was_used_is_told(tmp_path: Path) -> None:
     )
     memory = json.loads(write_report(run).with_suffix(".json").read_text(encoding="utf-8"))["glance"]["memory"]
     assert (memory["knowing"], memory["remembered"], memory["kinds"]) == (1, 1, {"turn": 1})
+
+
+def test_reports_are_forgotten_with_what_is_in_them(tmp_path: Path) -> None:
+    turns = [turn("c-1", 1, "my secret zebra", "a", "b"), turn("c-2", 1, "?", "a", "b")]
+    before, after = (write_run(tmp_path / "replays" / name, turns, memory=name) for name in ("before", "after"))
+    compare_written(before, after)
+    write_report(before), write_report(after), write_report(after, before)
+    assert len(list(tmp_path.rglob("report.*"))) == 6
+    assert Replays(tmp_path, "customer of c-1").erase([]) == 2
+    assert not [file for file in tmp_path.rglob("*") if file.is_file() and b"secret zebra" in file.read_bytes()]
+    assert list(tmp_path.rglob("report.*")) == []
+    assert len(read(write_report(after))["conversations"]) == 1  # type: ignore[arg-type]
 
 
 def test_a_log_of_a_thousand_conversations_fits_a_page(tmp_path: Path) -> None:
