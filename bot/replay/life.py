@@ -49,6 +49,7 @@ class Life:
 
     def close(self) -> None:
         """Forget all of it."""
+        self._bot.encode_ahead([])
         self._bot.close()
         self._state.models.heard.forget()  # turns of other lives have the same ids
 

@@ -451,3 +451,11 @@ def test_what_is_filled_in_is_not_filled_again() -> None:
 def test_braces_hold_a_name_and_nothing_else(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         placeholders(text)
+
+
+def test_a_desk_that_has_a_classifier_needs_no_labelled_messages(tmp_path: Path) -> None:
+    shutil.copytree(BUNDLED, tmp_path / "desk")
+    (tmp_path / "desk" / "intents.csv").unlink()
+    with pytest.raises(DeskError):
+        read_desk(tmp_path / "desk")
+    assert read_desk(tmp_path / "desk", taught=False).answers.keys() == read_desk(BUNDLED).answers.keys()

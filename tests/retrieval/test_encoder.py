@@ -111,3 +111,14 @@ def test_vectors_are_those_of_sentence_transformers(encoder: Encoder) -> None:
     texts = ["where is my parcel?", "Das Zelt ist undicht.", "I ordered two pairs of boots last week and got only one."]
     expected = SentenceTransformer(str(base_folder()), device="cpu").encode(texts, normalize_embeddings=True)
     assert np.abs(encoder.encode(texts) - expected).max() < 1e-4
+
+
+def test_what_was_encoded_ahead_is_what_a_message_has_by_itself(encoder: Encoder) -> None:
+    texts = ["Where is my order?", "thanks", "I would like to send back the boots that I bought in June", "thanks"]
+    alone = np.stack([encoder.encode([text])[0] for text in texts])
+    encoder.encode_ahead(texts)
+    ahead = np.stack([encoder.encode([text])[0] for text in texts])
+    np.testing.assert_array_equal(encoder.encode(texts), ahead)
+    np.testing.assert_allclose(ahead, alone, atol=1e-6)
+    encoder.encode_ahead([])
+    np.testing.assert_array_equal(encoder.encode([texts[0]])[0], alone[0])

@@ -6,14 +6,20 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
+from bot.desk import Desk
+from bot.models import Models
 from bot.problems import RapportError
-from bot.replay import staging
+from bot.replay import life, staging
+from bot.replay.life import Life
+from bot.replay.parts import State
 from bot.replay.run_folder import TIMING, TIMINGS, Run, TurnRecord
-from tests.bot.replay.conftest import Replay, conversation
+from tests.bot.replay.conftest import SMALL, Replay, conversation
 
 
 def _turn(run: Run, name: str, number: int) -> TurnRecord:
@@ -38,8 +44,6 @@ def test_earlier_conversations_of_a_customer_are_remembered_and_later_ones_are_n
 
 
 def test_a_log_in_another_order_gives_the_same_decisions(run_log: Replay) -> None:
-    from tests.bot.replay.conftest import SMALL
-
     decided = {turn.key: turn.reply for turn in run_log("forwards").turns()}
     assert {turn.key: turn.reply for turn in run_log("backwards", SMALL[::-1]).turns()} == decided
 
@@ -135,3 +139,16 @@ def test_the_live_home_is_left_alone(run_log: Replay, home: Path) -> None:
     before = {path.name for path in home.iterdir()}
     run_log("wishes", [wish])
     assert {path.name for path in home.iterdir()} == before
+
+
+def test_encoding_ahead_changes_no_decision(
+    run_log: Replay, desk: Desk, models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = {turn.key: (turn.action, turn.intent, turn.reply, turn.memories) for turn in run_log("whole").turns()}
+    today = datetime(2026, 11, 23, tzinfo=timezone.utc)
+    monkeypatch.setattr(life, "_AHEAD", 2)  # as of a customer with more turns than are encoded at once
+    by_customer = sorted(SMALL, key=lambda one: one.customer_id)
+    for ahead in (True, False):
+        with closing(Life(State(desk, models), tmp_path, today, ahead=ahead)) as lived:
+            turns = [record for record, _ in lived.run(by_customer)]
+        assert {turn.key: (turn.action, turn.intent, turn.reply, turn.memories) for turn in turns} == whole
