@@ -123,7 +123,8 @@ def _causes(comparison: Comparison) -> Iterator[str]:
         yield f"What differs between the runs is {name_of(words.PARTS, part)}{where}."
     explained = {name: count for name, count in comparison.causes.items() if name in words.PARTS and count}
     for part, count in sorted(explained.items(), key=lambda one: -one[1]):
-        yield f"{number(count)} of the changes come from {words.PARTS[part]} alone."
+        many = "All" if count == comparison.changed else number(count)
+        yield f"{many} of the changes come from {words.PARTS[part]} alone."
     if several := comparison.causes.get("several", 0):
         yield f"{number(several)} of the changes have no single cause."
     yield from comparison.notes

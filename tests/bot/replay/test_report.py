@@ -103,7 +103,7 @@ def test_a_comparison_says_what_becomes_worse_and_why(tmp_path: Path) -> None:
     assert "-25.0 points" in told(file)
     assert "That may be chance." in told(file)
     figures = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
-    assert "1 of the changes come from memory alone." in figures["glance"]["comparison_sentences"]
+    assert "All of the changes come from memory alone." in figures["glance"]["comparison_sentences"]
     assert figures["comparisons"]["before"]["worse"] == 1
     first = read(file)["conversations"][0]  # type: ignore[index]
     assert (first["id"], first["turns"][0]["change"]["causes"]) == ("c-2", ["memory"])
