@@ -14,6 +14,8 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,10 +101,12 @@ def build(bot: Chatbot) -> FastAPI:
     from bot.channels.turns import TurnQueue
     from bot.channels.widget.pages import widget_pages
     from bot.logs import RequestLog
+    from bot.replay.queue import Queue
     from bot.ui.articles import article_pages
     from bot.ui.chat_page import CSS, THEME, chat_page
     from bot.ui.team.door import Door, login_pages
     from bot.ui.team.pages import team_pages
+    from bot.ui.team.replay import replay_pages
     from bot.ui.team.template import Templates
     from bot.ui.visitor import VisitorMiddleware
 
@@ -110,7 +114,16 @@ def build(bot: Chatbot) -> FastAPI:
     callers = Callers(bot.settings, bot, limits)
     visitors = callers.visitors
     settings, origins = bot.settings, bot.desk.settings.portals.origins
-    application = FastAPI(title="Rapport", docs_url=None, redoc_url=None, openapi_url=None)
+    queue = Queue(settings.home, settings.desk)
+
+    @asynccontextmanager
+    async def lifespan(_application: FastAPI) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            queue.close()  # at once, also where the server is made to end
+
+    application = FastAPI(title="Rapport", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     # What is added last sees a request first.
     application.add_middleware(VisitorMiddleware, visitors=visitors)
     application.add_middleware(RequestLimits, settings=settings, callers=callers, limits=limits)
@@ -134,6 +147,7 @@ def build(bot: Chatbot) -> FastAPI:
     application.include_router(monitoring(bot, callers, door, turns))
     application.include_router(login_pages(door, templates))
     application.include_router(team_pages(bot, door, templates))
+    application.include_router(replay_pages(bot, door, templates, queue))
     mounted: FastAPI = gr.mount_gradio_app(
         application,
         chat_page(bot, visitors),

@@ -23,6 +23,7 @@ from bot.memory_cli import memory_cli
 from bot.models import load
 from bot.problems import RapportError
 from bot.replay_cli import replay_cli
+from bot.report_cli import replay_report
 from bot.settings import read_settings
 from bot.story_cli import test_stories
 from bot.suggest_cli import suggest
@@ -51,6 +52,7 @@ cli.command()(evaluate)
 cli.command()(suggest)
 cli.command("test")(test_stories)
 train_cli.command("answer")(train_answer_command)
+replay_cli.command("report")(replay_report)
 
 
 @cli.command()

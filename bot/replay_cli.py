@@ -76,6 +76,8 @@ def replay_run(
 
     With --without, the log is also replayed with all memory, unless --against names a run, and the two are compared.
     """
+    from bot.replay.report import write_report  # loads matplotlib
+
     settings = read_settings(desk=desk, home=home)
     limits = read_gate(gate, compared=bool(against or without)) if gate else None
     prepared(settings)
@@ -97,7 +99,12 @@ def replay_run(
         comparison = compare(earlier, run, settings.home, show)[0] if earlier else None
     pinned = _pin(run, pin, stories, settings.home) if pin else None
     result = check(limits, run, comparison) if limits else None
+    report = write_report(run)
+    if earlier:
+        report = write_report(run, earlier)
     _tell(run, comparison, result, as_json)
+    if not as_json:
+        print_line(f"The report is {report}.")
     if pinned and not as_json:
         print_line(f"The story is {pinned}. To run it: rapport test {pinned.parent}")
     if result and not result.passed:

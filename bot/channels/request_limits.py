@@ -19,6 +19,7 @@ from memory import StoreError
 _BODY = 64 * 1024  # bytes of a request
 _LARGE_BODY = 1024 * 1024 + _BODY  # where a whole conversation or an upload comes along
 _LARGE = ("/gradio_api/", "/v1/", WEBHOOK)
+_STREAMED = "/team/replay"  # takes logs to disk as they arrive, for members only, and limits them itself
 _BYTES_A_CHAR = 12  # as JSON may escape it
 _ARRIVES_S = 30  # seconds in which a request's body must have arrived
 _READING = ("GET", "HEAD", "OPTIONS")
@@ -78,7 +79,7 @@ class RequestLimits:
     async def _arrived(self, request: HTTPConnection, receive: Receive) -> Receive:
         """Return what gives the whole body at once, after it has arrived."""
         length = request.headers.get("content-length")
-        if length is None and "transfer-encoding" not in request.headers:
+        if (length is None and "transfer-encoding" not in request.headers) or request.scope["path"] == _STREAMED:
             return receive
         most = _LARGE_BODY if request.scope["path"].startswith(_LARGE) else self._body
         if length is not None and (not length.isdecimal() or int(length) > most):

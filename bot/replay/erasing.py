@@ -105,7 +105,7 @@ class Replays:
         mine = {one.conversation for one in records if one.customer in self._ids}
         if not mine:
             return 0
-        for report in folder.rglob("*.html"):
+        for report in (*folder.rglob("*.html"), *folder.rglob("report.json")):
             report.unlink()
         offset = turns = 0
 

@@ -188,6 +188,15 @@ def _live(number: int) -> None:
     _worker.live(number)
 
 
+def share_done(folder: Path) -> float | None:
+    """Return how much of a run under way is done, 0 to 1; None while the log is being read."""
+    log = folder / WORK / _LOG
+    if not log.exists():
+        return None
+    units = Staging(log).units
+    return sum(_unit(folder / WORK, number).exists() for number in range(units)) / units
+
+
 def _unit(work: Path, number: int) -> Path:
     return work / f"unit-{number:06d}"
 

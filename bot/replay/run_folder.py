@@ -14,10 +14,12 @@
         comparison.json             Comparison: its figures
         differences.jsonl           a Difference a line: every turn that became different, most harm first
       gate.json                   GateResult, where a gate was asked for
+      report.html, report.json    what it came to, for people and for programs; beside a comparison, too
       work/                       what a run under way has done so far; gone once it is whole
+        asked/                      what the team's page was given: the log as it was uploaded, and the order
 
-JSON is UTF-8. Two runs of one log by the same bot are the same byte for byte, but for `timing.json`, `timings.jsonl`
-and `gate.json`. Times in other files are those of the log, ISO 8601. Shares are 0 to 1, similarities cosines.
+JSON is UTF-8. Two runs of one log by the same bot are the same byte for byte, but for `timing.json`, `timings.jsonl`,
+`gate.json` and reports. Times in other files are those of the log, ISO 8601. Shares are 0 to 1, similarities cosines.
 """
 
 from __future__ import annotations

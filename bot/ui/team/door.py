@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -54,6 +55,19 @@ class Door:
         if "authorization" in request.headers:
             return "team" in self._callers.proven(request).scopes
         return self._team.is_in(request.cookies.get(COOKIE, ""))
+
+    def own_page(self, request: Request) -> None:
+        """Refuse to change anything for a page of another site; FastAPI calls this as a dependency of routes.
+
+        Raises:
+            ApiError: another site's page asks, or one without an origin (403).
+        """
+        if request.method in ("GET", "HEAD") or "authorization" in request.headers:
+            return
+        origin = urlsplit(request.headers.get("origin", "")).netloc
+        same = request.headers.get("sec-fetch-site") == "same-origin"  # a proxy may have changed the host
+        if not same and (not origin or origin != request.headers.get("host")):
+            raise ApiError(403, "other_site", "Do this on the team's own page.")
 
     def log_in(self, request: Request, password: str) -> str | None:
         """Return a login's cookie for the right password, None for a wrong one.

@@ -25,8 +25,16 @@ class Templates:
         )
         self._desk = desk.settings.name
 
-    def page(self, name: str, status: int = 200, *, inside: bool = True, **values: Any) -> HTMLResponse:
-        """Return a page; `inside` shows what only the team may do. It is kept in no cache and shown in no frame."""
+    def page(
+        self, name: str, status: int = 200, *, inside: bool = True, scripts: bool = False, **values: Any
+    ) -> HTMLResponse:
+        """Return a page; `inside` shows what only the team may do. It is kept in no cache and shown in no frame.
+
+        With `scripts`, it may run the scripts that we serve, and they may ask us.
+        """
         template = self._environment.get_template(f"{name}.html.jinja")
         filled = template.render(desk=self._desk, inside=inside, **values)
-        return HTMLResponse(filled, status, headers=_HEADERS)
+        answer = HTMLResponse(filled, status, headers=_HEADERS)
+        if scripts:
+            answer.headers["Content-Security-Policy"] += "; script-src 'self'; connect-src 'self'"
+        return answer

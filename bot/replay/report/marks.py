@@ -1,0 +1,37 @@
+"""Two texts side by side, with the words marked in which they differ."""
+
+from __future__ import annotations
+
+import re
+from difflib import SequenceMatcher
+
+Marked = list[str]  # pieces that are the same and pieces that differ in turn, beginning with what is the same
+_TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
+_ALIKE = 0.35  # the share of words in common from which on marking single words helps a reader
+_MOST = 2_000_000  # pairs of words that are compared; a longer text is marked as a whole
+
+
+def mark(left: str, right: str) -> tuple[Marked, Marked]:
+    """Return both texts in pieces; texts with too little in common differ as a whole."""
+    if left == right:
+        return [left], [right]
+    ours, theirs = _TOKEN.findall(left), _TOKEN.findall(right)
+    if len(ours) * len(theirs) > _MOST:
+        return ["", left], ["", right]
+    matcher = SequenceMatcher(None, ours, theirs, autojunk=False)
+    if matcher.ratio() < _ALIKE:
+        return ["", left], ["", right]
+    marked: tuple[Marked, Marked] = ([""], [""])
+    for kind, a, b, c, d in matcher.get_opcodes():
+        for pieces, words in zip(marked, (ours[a:b], theirs[c:d]), strict=True):
+            _append(pieces, "".join(words), same=kind == "equal")
+    return marked
+
+
+def _append(pieces: Marked, text: str, *, same: bool) -> None:
+    if not text:
+        return
+    if (len(pieces) % 2 == 1) == same:
+        pieces[-1] += text
+    else:
+        pieces.append(text)

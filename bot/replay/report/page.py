@@ -1,0 +1,115 @@
+"""write_report(): the report's page, in one file that asks for nothing else, and report.json beside it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from array import array
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from bot.replay.report import plots, words
+from bot.replay.report.glance import compared_with, glance, interval
+from bot.replay.report.tally import Tally, tally
+from bot.replay.report.transcripts import MOST, transcripts
+from bot.replay.run_folder import COMPARISONS, TIMINGS, Difference, Run, TurnTiming, read_lines
+from finetune.sheets import write_whole
+
+PAGE, FIGURES = "report.html", "report.json"
+_HERE = Path(__file__).parent
+_SCRIPT = (_HERE / "report.js").read_text(encoding="utf-8")
+_HASH = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
+# The page may run this one script and load nothing; plots have styles of their own.
+POLICY = (
+    f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'"
+)
+_NAMES = {
+    "outcomes": words.OUTCOMES,
+    "actions": words.ACTIONS,
+    "verdicts": words.VERDICTS,
+    "changes": words.CHANGES,
+    "parts": words.PARTS,
+    "memories": words.MEMORIES,
+    "sources": words.SOURCES,
+    "stages": words.STAGES,
+}
+
+
+def report_file(run: Run, against: str | None = None) -> Path:
+    """Return where the report of a run lies, or the one that compares it with an earlier run."""
+    return (run.folder / COMPARISONS / against if against else run.folder) / PAGE
+
+
+def write_report(run: Run, against: Run | None = None, out: Path | None = None) -> Path:
+    """Write the report of a run, and its figures as report.json beside it; return the page's file.
+
+    `against` is an earlier run that it has been compared with; its report lies with the comparison.
+
+    Raises:
+        RapportError: a file of a run is gone or damaged, or there is no such comparison.
+        OSError: the report cannot be written.
+    """
+    differences = list(run.differences(against.name)) if against else []
+    harms: dict[str, int] = defaultdict(int)
+    for one in differences:
+        harms[one.conversation] += max(one.harm, 0)
+    counted = tally(run, MOST, harms)
+    before = tally(against) if against else None
+    figures = glance(run, counted, against, before)
+    file = out or report_file(run, against.name if against else None)
+    shown = list(transcripts(run, counted.worth, differences))
+    data = {"conversations": shown, "of": figures["log"]["conversations"], "names": _NAMES, "compared": bool(against)}
+    page = _page().render(
+        figures=figures,
+        plots=_plots(run, counted, before, differences),
+        data=_embedded(data),
+        shown=len(shown),
+        script=Markup(_SCRIPT),  # noqa: S704 - our own file
+        policy=POLICY,
+        words=words,
+        interval=interval,
+        turns_file=run.folder / "turns.jsonl",
+    )
+    write_whole(file.with_name(f"{file.stem}.json"), _json(figures, compared_with(run)))
+    write_whole(file, page.encode())
+    return file
+
+
+def _plots(run: Run, counted: Tally, before: Tally | None, differences: list[Difference]) -> dict[str, Markup]:
+    spent: dict[str, array[float]] = defaultdict(lambda: array("d"))
+    for one in read_lines(TurnTiming, run.folder / TIMINGS):
+        for stage, ms in one.ms.items():
+            spent[stage].append(ms)
+    by_intent = run.scores().by_intent
+    made = {
+        "actions": plots.drawn("actions", plots.actions, counted.actions, before.actions if before else None),
+        "harm": plots.drawn("harm", plots.harm, plots.by_kind(differences)) if differences else "",
+        "intents": plots.drawn("intents", plots.intents, by_intent) if by_intent else "",
+        "stages": plots.drawn("stages", plots.stages, spent) if spent else "",
+    }
+    return {name: Markup(svg) for name, svg in made.items() if svg}  # noqa: S704 - matplotlib escapes the labels
+
+
+def _page() -> Any:
+    environment = Environment(
+        loader=PackageLoader("bot.replay.report", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters |= {"percent": words.percent, "number": words.number}
+    return environment.get_template("report.html.jinja")
+
+
+def _embedded(data: Any) -> Markup:
+    """Return values as JSON that can stand in a script element: nothing in it ends the element or begins a comment."""
+    content = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    for sign in "<>&":
+        content = content.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(content)  # noqa: S704 - escaped just now
+
+
+def _json(figures: Any, comparisons: Any) -> bytes:
+    return json.dumps({"glance": figures, "comparisons": comparisons}, indent=1, ensure_ascii=False).encode() + b"\n"
