@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from bot.chatbot import Chatbot
 
+_KEEP_ALIVE_S = 75  # longer than proxies and clients keep a connection, so that none is closed as it is used again
 _SHUTDOWN_S = 10  # seconds that requests under way get to end
 
 
@@ -72,6 +73,7 @@ def serve(
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=math.ceil(_SHUTDOWN_S + settings.chat_timeout_s * bool(settings.chat_model)),
         )
     finally:

@@ -59,7 +59,7 @@ def main() -> None:
     bot = open_bot(home, models)
     application = asyncio.run(_rapport(bot) if kind == "rapport" else _gradio(bot))
     print(Keys(home).add("benchmark", ("chat",)), flush=True)
-    uvicorn.run(application, port=port, log_config=None, access_log=False)
+    uvicorn.run(application, port=port, log_config=None, access_log=False, timeout_keep_alive=75)
     bot.close()
 
 

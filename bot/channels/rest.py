@@ -121,7 +121,8 @@ def _conversation(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter
         503: nothing was kept; send it again, with the same `Idempotency-Key` if there is one.
         """
         customer = customer_of(caller, asked.customer_id)
-        await run_in_threadpool(own, session_id, customer)
+        if not ids.prove(session_id, customer):
+            await run_in_threadpool(own, session_id, customer)
         call = {"text": asked.text, "session_id": session_id, "customer_id": customer, "key": key or ""}
         if "text/event-stream" in request.headers.get("accept", ""):
             return stream_turn(turns, session_id, lambda: bot.stream(call), _kept)

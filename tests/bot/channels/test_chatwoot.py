@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from bot.calls import make_ids
 from bot.channels import chatwoot_api
+from bot.channels.chatwoot_events import read_event
 from bot.chatbot import Chatbot
 from bot.problems import RapportError
 from bot.settings import Settings, read_settings
@@ -20,6 +25,7 @@ from tests.bot.channels.help_desk import ANNA, NORA, SECRET, TOKEN, HelpDesk, si
 from tests.bot.channels.serving import serving, whole
 from tests.conftest import Clock
 
+AT = datetime(2026, 11, 24, 10, 0, tzinfo=timezone.utc)
 WHO = "web-chatwoot-1-105"  # an unproven contact in conversation 5
 Serves = Callable[[Chatbot], None]
 
@@ -242,6 +248,42 @@ def test_what_chatwoot_did_not_sign_just_now_is_refused(chatwoot: HelpDesk, bot:
         answer = chatwoot.bot.post("/webhooks/chatwoot", content=other, headers=signed(other, str(now)))
         assert answer.status_code == 422, other
     assert customers(bot.memory.store) == []
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_an_event_with_anything_changed_is_read_or_refused(data: st.DataObject) -> None:
+    desk = HelpDesk(lambda: AT)
+    event = data.draw(
+        st.sampled_from([desk.message("hello"), desk.message("hi", event="message_updated"), desk.resolved()])
+    )
+    inner = data.draw(
+        st.sampled_from(
+            [event, event.get("conversation", event), event["messages"][0] if "messages" in event else event]
+        )
+    )
+    inner[data.draw(st.sampled_from(sorted(inner)))] = data.draw(json_values)
+    try:
+        read = read_event(json.dumps(event).encode(), data.draw(st.text(max_size=80)), AT)
+    except ValidationError:
+        return
+    if read is not None:
+        assert make_ids(f"{read.conversation}:{'0' * 32}", read.customer_id)
+        assert len(read.id) <= 128
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=200))
+def test_bytes_that_are_no_event_are_refused(body: bytes) -> None:
+    with pytest.raises(ValidationError):
+        read_event(body, "d1", AT)
 
 
 def test_who_is_forgotten_gets_no_late_answer(chatwoot: HelpDesk, bot: Chatbot) -> None:
