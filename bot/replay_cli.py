@@ -76,7 +76,7 @@ def replay_run(
 
     With --without, the log is also replayed with all memory, unless --against names a run, and the two are compared.
     """
-    from bot.replay.report import write_report  # loads matplotlib
+    from bot.replay.report.page import write_report  # loads matplotlib
 
     settings = read_settings(desk=desk, home=home)
     limits = read_gate(gate, compared=bool(against or without)) if gate else None

@@ -22,7 +22,7 @@ def replay_report(
     as_json: JsonOption = False,
 ) -> None:
     """Write the report on a run: one page that needs nothing else, and its figures as JSON beside it."""
-    from bot.replay.report import write_report  # loads matplotlib
+    from bot.replay.report.page import write_report  # loads matplotlib
 
     place = read_settings(home=home).home
     later, earlier = shelf.find(place, run), shelf.find(place, against) if against else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -145,9 +146,12 @@ class Queue:
     def progress(self, run: str) -> Progress:
         """Return what is being done for a run."""
         folder, current = self._home / REPLAYS / run, self._current
-        if (folder / RUN).is_file():
+        try:
+            share = 1.0 if (folder / RUN).is_file() else share_done(folder)
+        except sqlite3.Error:  # the log was removed this very moment, since the run is whole
+            share = 1.0
+        if share == 1.0:
             return Progress("Comparing and writing the report", 1.0)
-        share = share_done(folder)
         if current and current.without and not current.against:
             beside = folder.with_name(f"{folder.name}{shelf.WHOLE}")
             first = 1.0 if (beside / RUN).is_file() else share_done(beside) if beside.is_dir() else 0.0

@@ -15,7 +15,7 @@ from bot.channels.rate_limits import RateLimits
 from bot.chatbot import Chatbot
 from bot.keys import Keys
 from bot.replay.queue import Order, Queue
-from bot.replay.report import write_report
+from bot.replay.report.page import write_report
 from bot.team import Team
 from bot.ui.team import uploads
 from bot.ui.team.door import Door, login_pages

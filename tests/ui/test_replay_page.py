@@ -81,6 +81,10 @@ def test_a_log_goes_in_and_its_report_comes_out(team: Page, tmp_path: Path, home
     expect(run).to_contain_text("2 conversations, 2 messages of last_month.jsonl, intent-0001.")
     assert list((home / "replays").glob("*/work")) == []  # what was uploaded is gone
 
+    assert Axe().run(team).response["violations"] == []
+    team.set_viewport_size({"width": 390, "height": 844})
+    assert team.evaluate("() => document.documentElement.scrollWidth") <= 390
+
     report = opened.value
     expect(report.locator("#count")).to_have_text("2 of 2 conversations")
     report.get_by_label("Search all words").fill("express")

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from bot.replay.report import write_report
+from bot.replay.report.page import write_report
 from bot.replay.run_folder import Remembered, SeenMessage, TurnRecord, TurnScore
 from tests.bot.replay.written import compare_written, turn, write_run
 from tests.ui.conftest import PAYLOADS

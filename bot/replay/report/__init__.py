@@ -1,5 +1,1 @@
 """The report on a run: a page that needs nothing else, for whoever leads the support team, and its figures as JSON."""
-
-from bot.replay.report.page import write_report
-
-__all__ = ["write_report"]

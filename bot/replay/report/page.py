@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from array import array
 from collections import defaultdict
@@ -14,20 +12,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bot.replay.report import plots, words
+from bot.replay.report.files import POLICY, SCRIPT, report_file
 from bot.replay.report.glance import compared_with, glance, interval
 from bot.replay.report.tally import Tally, tally
 from bot.replay.report.transcripts import MOST, transcripts
-from bot.replay.run_folder import COMPARISONS, TIMINGS, Difference, Run, TurnTiming, read_lines
+from bot.replay.run_folder import TIMINGS, Difference, Run, TurnTiming, read_lines
 from finetune.sheets import write_whole
 
-PAGE, FIGURES = "report.html", "report.json"
-_HERE = Path(__file__).parent
-_SCRIPT = (_HERE / "report.js").read_text(encoding="utf-8")
-_HASH = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
-# The page may run this one script and load nothing; plots have styles of their own.
-POLICY = (
-    f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'"
-)
 _NAMES = {
     "outcomes": words.OUTCOMES,
     "actions": words.ACTIONS,
@@ -38,11 +29,6 @@ _NAMES = {
     "sources": words.SOURCES,
     "stages": words.STAGES,
 }
-
-
-def report_file(run: Run, against: str | None = None) -> Path:
-    """Return where the report of a run lies, or the one that compares it with an earlier run."""
-    return (run.folder / COMPARISONS / against if against else run.folder) / PAGE
 
 
 def write_report(run: Run, against: Run | None = None, out: Path | None = None) -> Path:
@@ -69,7 +55,7 @@ def write_report(run: Run, against: Run | None = None, out: Path | None = None) 
         plots=_plots(run, counted, before, differences),
         data=_embedded(data),
         shown=len(shown),
-        script=Markup(_SCRIPT),  # noqa: S704 - our own file
+        script=Markup(SCRIPT),  # noqa: S704 - our own file
         policy=POLICY,
         words=words,
         interval=interval,

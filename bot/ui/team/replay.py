@@ -17,7 +17,7 @@ from bot.problems import RapportError
 from bot.replay.gate import read_gate
 from bot.replay.queue import Order, Queue
 from bot.replay.readers import FORMS
-from bot.replay.report.page import POLICY, report_file
+from bot.replay.report.files import POLICY, report_file
 from bot.replay.run_folder import REPLAYS, Run
 from bot.ui.team.door import Door
 from bot.ui.team.replay_runs import rows, states, whole_runs
@@ -83,6 +83,9 @@ def replay_pages(bot: Chatbot, door: Door, templates: Templates, queue: Queue) -
             return await run_in_threadpool(page, str(error), 400)
         except ApiError as error:
             return await run_in_threadpool(page, str(error), error.status)
+        except OSError as error:
+            problem = f"The log cannot be kept ({error.strerror}). Free some space where RAPPORT_HOME is."
+            return await run_in_threadpool(page, problem, 507)
         return RedirectResponse(_PAGE, 303)
 
     _changes(router, queue, page)

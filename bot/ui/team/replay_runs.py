@@ -10,7 +10,7 @@ from typing import Any
 from bot.problems import RapportError
 from bot.replay import shelf
 from bot.replay.queue import Queue, State
-from bot.replay.report.page import report_file
+from bot.replay.report.files import report_file
 from bot.replay.report.words import number, percent
 from bot.replay.run_folder import GATE, REPLAYS, RUN, GateResult, Run, read_value
 
@@ -66,10 +66,9 @@ def _row(folder: Path, queue: Queue) -> Row:
     try:
         run = Run(folder)
         against = tuple(one for one in run.comparisons() if report_file(run, one).is_file())
-        about, figures = ", ".join(_about(run)), "; ".join(_figures(run))
+        about, figures, gate = ", ".join(_about(run)), "; ".join(_figures(run)), _gate(folder)
     except RapportError as error:
         return Row(name, "failed", whole=True, problem=str(error))
-    gate = _gate(folder)
     return Row(name, state, what, share, True, about, figures, gate, problem, report_file(run).is_file(), against)
 
 

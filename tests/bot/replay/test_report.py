@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from bot.problems import RapportError
 from bot.replay.erasing import Replays
-from bot.replay.report import page, write_report
+from bot.replay.report import page
 from bot.replay.report.marks import mark
+from bot.replay.report.page import write_report
 from bot.replay.report.tally import against_log, tally
 from bot.replay.run_folder import Remembered, SeenMessage, TurnRecord, TurnScore
 from tests.bot.replay.written import compare_written, turn, write_run
