@@ -1,8 +1,9 @@
 """Messages that wait together are encoded together: those of the same number of tokens, with the same bits as alone.
 
-A message that comes alone does not wait. While every core is busy, messages gather; whoever gets the next core takes
-along those of the same length. Padding would change the last bits of a vector, and so would the graph's own sum over
-the tokens, which adds up in another order for one message than for several: so the states are summed here, row by row.
+A message that comes alone does not wait. While every core is busy, messages gather; whoever gets the next core
+takes the one that has waited longest, along with those of the same length. Padding would change the last bits of a
+vector, and so would the graph's own sum over the tokens, which adds up in another order for one message than for
+several: so the states are summed here, row by row.
 """
 
 from __future__ import annotations
@@ -49,20 +50,24 @@ class Together:
         mine = _Ticket(encoding)
         with _GATE:
             self._waiting.append(mine)
-            while not mine.is_taken and _GATE.running >= _CORES:
-                _GATE.wait()
-            batch = [] if mine.is_taken else self._take(mine)
-        if batch:
+        while batch := self._next(mine):
             self._run(batch)
         mine.done.wait()
         if isinstance(mine.outcome, Exception):
             raise mine.outcome
         return mine.outcome
 
-    def _take(self, mine: _Ticket) -> list[_Ticket]:
-        length = len(mine.encoding.ids)
-        others = [one for one in self._waiting if one is not mine and len(one.encoding.ids) == length]
-        batch = [mine, *others[: _MOST - 1]]
+    def _next(self, mine: _Ticket) -> list[_Ticket]:
+        """Return what is to be run next, whoever's it is, once there is a core; nothing once one's own was taken."""
+        with _GATE:
+            while not mine.is_taken and _GATE.running >= _CORES:
+                _GATE.wait()
+            return [] if mine.is_taken else self._take()
+
+    def _take(self) -> list[_Ticket]:
+        """Take what has waited longest, and what is as long as it."""
+        length = len(self._waiting[0].encoding.ids)
+        batch = [one for one in self._waiting if len(one.encoding.ids) == length][:_MOST]
         for ticket in batch:
             ticket.is_taken = True
             self._waiting.remove(ticket)
