@@ -23,7 +23,7 @@ class TrainingRows:
     """
 
     name = "training rows"
-    evidence = ()
+    evidence: Sequence[bytes] = ()
 
     def __init__(self, home: Path, desk_texts: Sequence[str]) -> None:
         self._home = home

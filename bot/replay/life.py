@@ -13,7 +13,7 @@ from bot.chatbot import Chatbot
 from bot.replay.parts import State
 from bot.replay.run_folder import Remembered, SeenMessage, TurnRecord, TurnTiming
 from bot.replay.spoken import Spoken, as_seen, safe_id, turns_of
-from bot.settings import Settings
+from bot.settings import read_settings
 from bot.turn import Lived
 from finetune.logs import Conversation
 from memory import Context, Store
@@ -35,7 +35,7 @@ class Life:
         self._live, self._ahead = live, ahead
         self._state = state
         self._now = today
-        settings = Settings(home=scratch, desk=state.desk.folder)
+        settings = read_settings(home=scratch, desk=state.desk.folder)
         self._bot = Chatbot(
             state.desk,
             state.models,

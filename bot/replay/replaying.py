@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -128,19 +129,34 @@ def _live_all(plan: Plan, state: State, work: Path, units: int, progress: Progre
             worker.live(number)
             progress("Replaying", done / len(todo))
     else:
-        context = get_context("spawn")
-        workers = min(plan.workers, len(todo))
-        with ProcessPoolExecutor(workers, context, _begin, (plan, work)) as pool:
-            for done, _ in enumerate(pool.map(_live, todo), 1):
-                progress("Replaying", done / len(todo))
+        _share_work(plan, _Worker(plan, state, work), todo, progress)
     shutil.rmtree(work / _SCRATCH, ignore_errors=True)
+
+
+def _share_work(plan: Plan, own: _Worker, todo: list[int], progress: Progress) -> None:
+    """Live units through with other processes, this one doing its part: it has loaded the models already."""
+    others = min(plan.workers, len(todo)) - 1
+    waiting, count = deque(todo), len(todo)
+    given: set[Future[None]] = set()
+    with ProcessPoolExecutor(others, get_context("spawn"), _begin, (plan, own.work)) as pool:
+        while waiting or given:
+            while waiting and len(given) < 2 * others:
+                given.add(pool.submit(_live, waiting.popleft()))
+            if waiting:
+                own.live(waiting.popleft())
+            else:
+                wait(given, return_when=FIRST_COMPLETED)
+            for one in [one for one in given if one.done()]:
+                one.result()
+                given.remove(one)
+            progress("Replaying", 1 - (len(waiting) + len(given)) / count)
 
 
 class _Worker:
     """Lives units through, one after the other."""
 
     def __init__(self, plan: Plan, state: State, work: Path) -> None:
-        self._plan, self._state, self._work = plan, state, work
+        self._plan, self._state, self.work = plan, state, work
         self._staging = Staging(work / _LOG)
         self._scratch = work / _SCRATCH / str(os.getpid())
         self._scratch.mkdir(parents=True, exist_ok=True)
@@ -153,7 +169,7 @@ class _Worker:
         desk, encoder = self._state.desk, self._state.models.encoder
         records = judge([record for record, _ in lived], desk, encoder, live=self._plan.live)
         lived = ordered(list(zip(records, (timing for _, timing in lived), strict=True)))
-        folder = _unit(self._work, number)
+        folder = _unit(self.work, number)
         draft = folder.with_suffix(f".{os.getpid()}")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir()

@@ -84,10 +84,10 @@ def _compared(record: TurnRecord) -> bool:
 def _served(record: TurnRecord, desk: Desk) -> bool | None:
     """Return whether what the log says was right was served; None where it says nothing, or mere conversation."""
     named = {one.answer for one in record.seen} | {record.label}
-    wanted = {name for name in named if name in desk.answers and desk.answers[name].topic}
+    wanted = {name for name in named if name and name in desk.answers and desk.answers[name].topic}
     if not wanted:
         return None
-    articles = {desk.answers[name].article for name in wanted if name} - {None}
+    articles = {desk.answers[name].article for name in wanted} - {None}
     quoted = {source["id"].partition("#")[0] for source in record.sources if source["kind"] == "article"}
     return (record.intent in wanted and record.action in _SERVES) or bool(
         record.action == "quote" and quoted & articles
@@ -106,7 +106,7 @@ def _handoffs(turns: Sequence[TurnRecord], desk: Desk) -> list[Handoff | None]:
     done = False
     for record in turns:
         named = {one.answer for one in record.seen} | {record.label}
-        answers = [desk.answers[name] for name in named if name in desk.answers]
+        answers = [desk.answers[name] for name in named if name and name in desk.answers]
         wants = any(answer.handoff is True for answer in answers)
         verdict: Handoff | None = None
         if record.hand_off and not record.handed_over:

@@ -54,8 +54,8 @@ def turns_of(conversation: Conversation) -> list[Spoken]:
         if message.role == "customer":
             turns.append((message, []))
         else:
-            seen = SeenMessage(message.role, message.text, message.at.isoformat(), message.answer)
-            (turns[-1][1] if turns else before).append(seen)
+            one = SeenMessage(message.role, message.text, message.at.isoformat(), message.answer)
+            (turns[-1][1] if turns else before).append(one)
     spoken: list[Spoken] = []
     bot = any(one.role == "bot" for one in before)
     handed_over = False
