@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from bot.cli import cli
 from bot.problems import RapportError
 from bot.replay.erasing import Replays
 from bot.replay.report import page
@@ -108,6 +110,17 @@ def test_a_comparison_says_what_becomes_worse_and_why(tmp_path: Path) -> None:
     assert figures["comparisons"]["before"]["worse"] == 1
     first = read(file)["conversations"][0]  # type: ignore[index]
     assert (first["id"], first["turns"][0]["change"]["causes"]) == ("c-2", ["memory"])
+
+
+def test_the_command_compares_first_where_nobody_has(tmp_path: Path) -> None:
+    before = write_run(tmp_path / "before", [turn("c-1", 1, "?", "a", "b")])
+    after = write_run(tmp_path / "after", [turn("c-1", 1, "?", "a", "c")], memory="off")
+    options = ["--against", str(before.folder), "--out", str(tmp_path / "mine.html"), "--home", str(tmp_path)]
+    done = CliRunner().invoke(cli, ["replay", "report", str(after.folder), *options])
+    assert done.exit_code == 0, done.output
+    assert "mine.html" in done.stdout
+    assert after.comparison("before").causes == {"memory": 1}
+    assert told(tmp_path / "mine.html").startswith("1 of 1 messages (100\u00a0%) get something else than before")
 
 
 def test_memory_that_was_used_is_told(tmp_path: Path) -> None:
