@@ -25,6 +25,7 @@ _QUIET_S = 1.0  # a reading that takes longer shows its progress
 
 FileArgument = Annotated[Path, typer.Argument(help="A file, also one in .gz, or a folder of files.")]
 FormOption = Annotated[str | None, typer.Option(help=f"{', '.join(FORMS)}; recognised if not set.")]
+OnError = Literal["skip", "stop"]
 MappingOption = Annotated[Path | None, typer.Option(help="A mapping file, for any other form (docs/logs.md).")]
 
 
@@ -62,7 +63,7 @@ def log_convert(
     mapping: MappingOption = None,
     mask: Annotated[bool, typer.Option("--mask/--no-mask", help="Mask personal data.")] = True,
     region: Annotated[str, typer.Option(help="A country (US) whose phone numbers are masked without a prefix.")] = "",
-    on_error: Annotated[Literal["skip", "stop"], typer.Option(help="What to do where a record is wrong.")] = "stop",
+    on_error: Annotated[OnError, typer.Option(help="What to do where a record is wrong.")] = "stop",
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:

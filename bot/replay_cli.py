@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from bot.log_cli import FileArgument, FormOption, MappingOption
+from bot.log_cli import FileArgument, FormOption, MappingOption, OnError
 from bot.problems import Problem
 from bot.replay import shelf
 from bot.replay.causes import compare
 from bot.replay.gate import check, read_gate
-from bot.replay.readers import Mapping, Mask, read_log, read_mapping
+from bot.replay.readers import Mapping, Mask, read_log, read_mapping, stop
 from bot.replay.replaying import Plan, open_state, replay
 from bot.replay.run_folder import COMPARISONS, DIFFERENCES, WORK, Comparison, GateResult, Run, to_dict
 from bot.replay.staging import Staging, stage
@@ -29,7 +29,7 @@ from memory.secret import read_secret
 _SHOWN = 5  # problems of a log that are printed; all are counted
 
 
-class Memory(StrEnum):
+class Memory(str, Enum):
     """A memory that a replay can do without."""
 
     recall = "recall"
@@ -70,6 +70,7 @@ def replay_run(
     form: FormOption = None,
     mapping: MappingOption = None,
     mask: Annotated[bool, typer.Option("--mask/--no-mask", help="Mask personal data.")] = True,
+    on_error: Annotated[OnError, typer.Option(help="What to do where a record of the log is wrong.")] = "skip",
     as_json: JsonOption = False,
 ) -> None:
     """Let today's bot live through a log, with the memory it would have had at each moment.
@@ -82,7 +83,7 @@ def replay_run(
     limits = read_gate(gate, compared=bool(against or without)) if gate else None
     prepared(settings)
     earlier = shelf.find(settings.home, against) if against else None
-    reader = LogReader(log, form, read_mapping(mapping) if mapping else None, mask, settings.home)
+    reader = LogReader(log, form, read_mapping(mapping) if mapping else None, mask, settings.home, on_error)
     read_log(log, form, reader.mapping, mask=None)  # refused before anything is written
     off = tuple(sorted({memory.value for memory in without or ()}))
     plan = Plan(settings.desk, settings.home, model, off, live, workers)
@@ -119,15 +120,20 @@ def replay_compare(
     as_json: JsonOption = False,
 ) -> None:
     """Say what became different from one run to another, whether it is better, and which part made it so."""
+    from bot.replay.report.page import write_report  # loads matplotlib
+
     folder = read_settings(home=home).home
+    earlier, run = shelf.find(folder, before), shelf.find(folder, after)
     with progress_bar() as show:
-        comparison, _ = compare(shelf.find(folder, before), run := shelf.find(folder, after), folder, show)
+        comparison, _ = compare(earlier, run, folder, show)
+    report = write_report(run, earlier)
     if as_json:
         print_json(to_dict(comparison))
         return
     for line in compared(comparison):
         print_line(line)
     print_line(f"Turn by turn: {run.folder / COMPARISONS / comparison.before / DIFFERENCES}")
+    print_line(f"The report is {report}.")
 
 
 @replay_cli.command("list")
@@ -146,6 +152,7 @@ class LogReader:
     mapping: Mapping | None
     mask: bool
     home: Path
+    on_error: OnError = "skip"
 
     def staged(self, show: Callable[[str, float], None]) -> Callable[[Path], Staging]:
         """Return what reads the log into a file, and says what could not be read."""
@@ -153,7 +160,8 @@ class LogReader:
         def read(file: Path) -> Staging:
             wrong: list[Problem] = []
             key = Mask(read_secret(self.home)) if self.mask else None
-            reading = read_log(self.log, self.form, self.mapping, mask=key, on_error=wrong.append)
+            told = stop if self.on_error == "stop" else wrong.append
+            reading = read_log(self.log, self.form, self.mapping, mask=key, on_error=told)
             staging = stage(reading, self.log.name, file, masked=self.mask, wrong=lambda: len(wrong), progress=show)
             for problem in wrong[:_SHOWN]:
                 err.print(str(problem), highlight=False, markup=False, soft_wrap=True)
@@ -188,8 +196,9 @@ def _tell(run: Run, comparison: Comparison | None, gate: GateResult | None, as_j
         print_line(line)
     speed = f"{timing.turns_per_s:.0f} turns a second; a turn takes {timing.turn_p50_ms:.1f} ms, 95 % at most"
     print_line(f"{timing.seconds:.1f} s, {speed} {timing.turn_p95_ms:.1f} ms.")
-    if run.info.log.wrong:
-        print_line(f"{run.info.log.wrong} records of the log could not be read: rapport log check {run.info.log.name}")
+    if wrong := run.info.log.wrong:
+        records = "record" if wrong == 1 else "records"
+        print_line(f"{wrong} {records} of the log could not be read: rapport log check {run.info.log.name}")
     for line in compared(comparison) if comparison else ():
         print_line(line)
     for limit in gate.lines if gate else ():
