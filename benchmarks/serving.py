@@ -50,7 +50,7 @@ class Plan:
     customers: int = 100
     seconds: float = 60
     turns: int = 20_000
-    warm_up: int = 5_000
+    warm_up: int = 2_000
     turns_a_customer: int = 10
 
 

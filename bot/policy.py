@@ -127,8 +127,11 @@ def _settle_pending(desk: Desk, understood: Understood, context: Context) -> Act
 def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, context: Context) -> Action | None:
     if not understood.in_scope or understood.confidence < thresholds.answer:
         return None
-    if desk.answers[understood.intent].means == "information" and understood.told:
+    answer = desk.answers[understood.intent]
+    if answer.means == "information" and understood.told:
         return None
+    if understood.asks_back and not answer.topic and not answer.recap:
+        return None  # "did I ever mention a dog to you?" is no small talk
     return act(desk, understood.intent, context, understood.facts)
 
 

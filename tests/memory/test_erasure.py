@@ -56,7 +56,10 @@ def _fill(talk: Talk, customer: str, mark: str, turns: int = 3) -> list[int]:
         for n in range(turns)
     ]
     rate(talk.memory.store, customer, ids[0], 1, talk.clock.now)
-    take_in(talk.memory.store, Delivery(f"chat.{customer}", customer, "chat:1", talk.clock.now, {"text": mark}))
+    take_in(
+        talk.memory.store,
+        Delivery(f"chat.{customer}", customer, "chat:1", talk.clock.now, {"text": f"{customer} waits"}),
+    )
     return ids
 
 

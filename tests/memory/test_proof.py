@@ -133,6 +133,7 @@ def test_the_proof_fails_when_free_pages_are_left_out(
 def test_the_proof_fails_when_files_made_from_messages_are_left_out(talk: Talk, tmp_path: Path) -> None:
     class Kept:
         name = "training rows"
+        evidence = ()
 
         evidence = ()
 

@@ -6,6 +6,8 @@
 //
 // One entry a message, so that two tabs never overwrite each other's.
 
+const SEEN_MS = 250; // until another tab, a process of its own, sees what this one has stored
+
 class Store {
   constructor(name) {
     this.name = name;
@@ -51,7 +53,13 @@ class Store {
 
   /** Do something that no other tab does at the same time; browsers can do that on pages with https. */
   alone(what, work) {
-    return navigator.locks ? navigator.locks.request(`${this.name}:${what}`, work) : work();
+    if (!navigator.locks) return work();
+    return new Promise((done, failed) => {
+      navigator.locks.request(`${this.name}:${what}`, async () => {
+        await Promise.resolve().then(work).then(done, failed);
+        await new Promise((over) => setTimeout(over, SEEN_MS));
+      });
+    });
   }
 
   /** Whether the chat is open in this tab, also on the next page of the site. */

@@ -27,7 +27,8 @@ def _turn(run: Run, name: str, number: int) -> TurnRecord:
 
 
 def _content(run: Run) -> dict[str, bytes]:
-    files = (path for path in run.folder.rglob("*") if path.is_file() and path.name not in (TIMING, TIMINGS))
+    timed = (TIMING, TIMINGS, "report.html", "report.json")
+    files = (path for path in run.folder.rglob("*") if path.is_file() and path.name not in timed)
     return {str(path.relative_to(run.folder)): path.read_bytes() for path in files}
 
 

@@ -175,7 +175,8 @@ def test_the_example_shop_of_the_documentation_works(site: Site, context: Browse
         page.get_by_role("button", name="Questions?").click()
         expect(replies(page)).to_contain_text(["Hello"])
         expect(asked(page)).to_have_count(0)
-        assert [text for text in complaints if "favicon" not in text] == []
+        # A request under way at the login may still bring the visitor's token, which is spent then; it is asked again.
+        assert [text for text in complaints if "favicon" not in text and "401" not in text] == []
     finally:
         shop.terminate()
         shop.wait(10)
