@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,13 @@ def session(model: Path | bytes) -> onnxruntime.InferenceSession:
 
 def _open(file: Path) -> onnxruntime.InferenceSession:
     """Return the session for a model, which also gives the states before pooling where the model has them."""
-    try:
-        return session(with_output(file.read_bytes(), STATES))
-    except (Fail, InvalidGraph):  # another graph
-        return session(file)
+    with TemporaryDirectory() as scratch:
+        extended = Path(scratch) / file.name  # a model that is loaded from bytes takes half as much memory again
+        extended.write_bytes(with_output(file.read_bytes(), STATES))
+        try:
+            return session(extended)
+        except (Fail, InvalidGraph):  # another graph
+            return session(file)
 
 
 class OnnxModel:
