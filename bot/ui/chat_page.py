@@ -108,15 +108,15 @@ def chat_page(bot: Chatbot, visitors: Visitors) -> gr.Blocks:
                     submit_btn=True,
                     lines=1,
                     max_lines=5,
-                    autofocus=True,
+                    interactive=False,  # until the conversation is there: a message before that would begin another one
                 )
             with gr.Column(scale=4, min_width=300, elem_id="panel"):
                 memory_panel(bot, visitors, session, turns_seen, conversation)
 
-        def open_page(shown: str, request: gr.Request) -> tuple[str, Any, int]:
+        def open_page(shown: str, request: gr.Request) -> tuple[str, Any, int, Any]:
             customer = _customer(visitors, request)
             shown = shown if _is_current(bot, customer, shown) else _latest(bot, customer) or uuid.uuid4().hex
-            return shown, show(bot, customer, shown), 1
+            return shown, show(bot, customer, shown), 1, gr.update(interactive=True, autofocus=True)
 
         def start_new(seen: int, request: gr.Request) -> tuple[str, Any, int]:
             shown = f"{bot.clock():%Y%m%dT%H%M%S}-{uuid.uuid4().hex}"
@@ -140,7 +140,7 @@ def chat_page(bot: Chatbot, visitors: Visitors) -> gr.Blocks:
 
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
         again = {"fn": lambda seen: seen + 1, "inputs": turns_seen, "outputs": turns_seen, **quiet}
-        page.load(open_page, session, [session, conversation, turns_seen], **quiet)
+        page.load(open_page, session, [session, conversation, turns_seen, message], **quiet)
         inputs, outputs = [conversation, session], [message, conversation]
         sent = message.submit(send, [message, *inputs], outputs, **quiet)
         chosen = conversation.option_select(choose, inputs, outputs, **quiet)
