@@ -144,7 +144,6 @@ class Records:
             self._trouble(f"{what} {number + 1}", wrong, "Correct or download it again; what follows is not read")
 
     def _rows(self, content: Content) -> Iterator[Record]:
-        csv.field_size_limit(max(csv.field_size_limit(), LARGEST))
         with io.TextIOWrapper(content, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
             head = text.readline(LARGEST)
             delimiter = max(",;\t", key=head.count)
@@ -164,12 +163,17 @@ class Records:
         number = 0
         while True:
             number += 1
+            limit = csv.field_size_limit(LARGEST)  # it counts for all readers of the process
             try:
-                yield number, next(reader)
+                cells = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
                 self._trouble(f"line {reader.line_num + 1}", f"it is not valid CSV ({error})", "Check the quotes")
+                continue
+            finally:
+                csv.field_size_limit(limit)
+            yield number, cells
 
 
 class _Joined:
