@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from bot.replay.run_folder import (
     COMPARISON,
@@ -215,6 +214,8 @@ def _interval(judged: Floats) -> tuple[float, float]:
 
 def _mcnemar(lost: int, won: int) -> float:
     """Return how likely it is by chance that so unequally many right turns were lost and won: McNemar's exact test."""
+    from scipy.stats import binomtest  # loads for half a second, which no other command should wait for
+
     return round(float(binomtest(lost, lost + won).pvalue), 6) if lost + won else 1.0
 
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from bot.desk import Desk
 from bot.replay.run_folder import ConversationRecord, Handoff, Scores, Share, TurnRecord, TurnScore
@@ -214,6 +213,8 @@ def scores_of(turns: Iterable[TurnRecord], conversations: Iterable[ConversationR
 
 def share(count: int, of: int) -> Share:
     """Return a share with its interval of 95 % (Wilson, https://doi.org/10.1080/01621459.1927.10502953)."""
+    from scipy.stats import binomtest  # loads for half a second, which no other command should wait for
+
     if not of:
         return Share(0)
     interval = binomtest(count, of).proportion_ci(method="wilson")

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
+from bot.replay.report.words import SHARES
 from bot.replay.run_folder import Comparison, Scores
-
-_SENTENCES = {
-    "intent": "of the labelled messages were understood as their label",
-    "answer": "of the messages that the log can judge got what was right",
-    "particulars": "of the numbers, dates, names and amounts in the agents' words are in the bot's",
-    "handoff_late": "of the handoffs that the log can judge came too late or not at all",
-    "handoff_early": "of them came too early",
-    "handoff_needless": "of them were needless",
-    "asked_known": "of the questions asked for what the customer had said before",
-    "unanswered": "of the turns were left unanswered",
-    "alone": "of the conversations the bot could have resolved alone",
-}
 
 
 def scored(scores: Scores) -> list[str]:
     """Return the figures of a run."""
     lines = [f"{scores.conversations} conversations, {scores.turns} turns."]
-    for name, sentence in _SENTENCES.items():
+    for name, sentence in SHARES.items():
         one = scores.shares[name]
         if one.share is not None and one.low is not None and one.high is not None:
             interval = f"{100 * one.low:.0f} to {100 * one.high:.0f} %"

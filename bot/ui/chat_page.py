@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import gradio as gr
 
+from bot.channels.conversations import is_current
 from bot.chatbot import Chatbot
 from bot.turn import Reply, sources_of
 from bot.ui.markup import plain, reply_markup, source_line
@@ -213,8 +213,5 @@ def _just_begun(bot: Chatbot, session_id: str) -> bool:
 
 def _latest(bot: Chatbot, customer: str) -> str | None:
     """Return the customer's last conversation, if it is not too old to go on."""
-    limit = timedelta(hours=bot.desk.settings.memory.new_session_after_hours)
-    for session in sessions(bot.memory.store, customer, most=1):
-        if bot.clock() - session.last_at <= limit:
-            return session.id
-    return None
+    last = next(iter(sessions(bot.memory.store, customer, most=1)), None)
+    return last.id if last and is_current(bot, last) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext, Route, expect
 
 from memory.history import ratings, transcript
 from memory.tables import SESSIONS
@@ -38,6 +38,24 @@ def test_customer_is_recognised_the_next_day_and_others_see_nothing(
     say(other, "what do you know about me?", "nothing")
     expect(other.locator("body")).not_to_contain_text("R-10234")
     stranger.close()
+
+
+def test_nobody_writes_before_the_conversation_is_there(server: Server, nora: BrowserContext) -> None:
+    page, held, holds = nora.new_page(), list[Route](), True
+
+    def meet(route: Route) -> None:
+        held.append(route) if holds else route.continue_()
+
+    page.route("**/queue/join**", meet)
+    with page.expect_request("**/queue/join**"):
+        page.goto(server.url)
+    expect(page.locator("#message textarea")).to_be_disabled(timeout=15_000)
+    holds = False
+    for route in held:
+        route.continue_()
+    expect(page.locator("#message textarea")).to_be_enabled(timeout=15_000)
+    say(page, "where is my order?", "order number")
+    say(page, "R-10234", "Parcelway")
 
 
 def test_forget_removes_a_fact_for_good(server: Server, nora: BrowserContext) -> None:
