@@ -49,7 +49,7 @@ def check_desk(folder: Path) -> list[Problem]:
     return []
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class _UniqueKeys(yaml.CSafeLoader):  # in C: ten times as fast
     """YAML's safe loader, which refuses a name that stands twice instead of dropping the first entry."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

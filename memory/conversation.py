@@ -118,6 +118,9 @@ class Context:
 
 _SESSION = select(SESSIONS).where(SESSIONS.c.id == bindparam("session_id"))
 _EPOCH = select(CUSTOMERS.c.epoch).where(CUSTOMERS.c.id == bindparam("customer_id"))
+_ADD_CUSTOMER, _ADD_SESSION = insert(CUSTOMERS), insert(SESSIONS)
+_TOUCH = update(SESSIONS).where(SESSIONS.c.id == bindparam("session_id"))
+_ADD_TURN = insert(TURNS).returning(TURNS.c.id)
 
 
 class ConversationMemory:
@@ -253,7 +256,7 @@ class ConversationMemory:
                 "decision": dict(decision),
                 "request_key": hash_key(key) if key else None,
             }
-            turn_id: int = connection.execute(insert(TURNS).returning(TURNS.c.id), row).scalar_one()
+            turn_id: int = connection.execute(_ADD_TURN, row).scalar_one()
             store_vectors(connection, self.encoder, [turn_id], query.reshape(1, -1))
             told = {name: (value, self._validity(context, name, value, text)) for name, value in facts.items()}
             keep_facts(connection, context.customer_id, turn_id, told, context.facts, context.now)
@@ -349,12 +352,11 @@ class ConversationMemory:
             if epoch is None:
                 if is_spent(connection, context.customer_id):
                     raise ForgottenError("This visitor was joined to a customer while the turn was under way.")
-                connection.execute(insert(CUSTOMERS), {"id": context.customer_id, "created_at": now})
+                connection.execute(_ADD_CUSTOMER, {"id": context.customer_id, "created_at": now})
             row = {"id": context.session_id, "customer_id": context.customer_id, "state": state}
-            connection.execute(insert(SESSIONS), {**row, "started_at": now, "last_at": now})
+            connection.execute(_ADD_SESSION, {**row, "started_at": now, "last_at": now})
         else:
-            change = update(SESSIONS).where(SESSIONS.c.id == context.session_id)
-            connection.execute(change.values(state=state, last_at=now))
+            connection.execute(_TOUCH, {"session_id": context.session_id, "state": state, "last_at": now})
 
     def _extend_digest(self, connection: Connection, context: Context, turn: Turn) -> None:
         """Fold what leaves the buffer with this turn into the digest, and anything it has not covered before."""

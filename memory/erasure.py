@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sqlalchemy import JSON, ColumnElement, Connection, Row, Table, Text, and_, func, select, update
+from sqlalchemy import JSON, ColumnElement, Connection, Row, Table, Text, and_, delete, func, select, update
 
 from memory.checksums import checksum, verify
 from memory.conversation import ConversationMemory
@@ -156,6 +156,7 @@ def _forget_fact(
     if turns:
         vectors = connection.scalars(select(VECTORS.c.vector).where(VECTORS.c.turn_id.in_(turns))).all()
         evidence += [window for vector in vectors for window in windows(vector)]
+        connection.execute(delete(VECTORS).where(VECTORS.c.turn_id.in_(turns)))
         store_vectors(connection, memory.encoder, list(turns), memory.encoder.encode(list(turns.values())))
     return {**changed, VECTORS.name: len(turns)}, evidence, stays
 

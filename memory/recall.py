@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from memory.buffer import COLUMNS, to_turn
 from memory.checksums import verify
@@ -35,6 +35,7 @@ _NEW = (
     .where(TURNS.c.customer_id == bindparam("customer_id"), TURNS.c.id > bindparam("after"))
     .order_by(TURNS.c.id)
 )
+_ADD_VECTORS = insert(VECTORS)
 _BY_ID = select(*COLUMNS).where(TURNS.c.id.in_(bindparam("ids", expanding=True)))
 
 
@@ -164,10 +165,9 @@ def _with_turns(connection: Connection, hits: Sequence[Hit]) -> list[Recalled]:
 def store_vectors(
     connection: Connection, encoder: Encoder, turn_ids: Sequence[int], vectors: NDArray[np.float32]
 ) -> None:
-    """Store the vectors of turns, of shape `(n, 384)`, replacing older ones."""
-    connection.execute(delete(VECTORS).where(VECTORS.c.turn_id.in_(list(turn_ids))))
+    """Store the vectors of turns that have none, of shape `(n, 384)`."""
     rows = [
         {"turn_id": turn_id, "encoder": encoder.name, "vector": vector.astype("<f4").tobytes()}
         for turn_id, vector in zip(turn_ids, vectors, strict=True)
     ]
-    connection.execute(VECTORS.insert(), rows)
+    connection.execute(_ADD_VECTORS, rows)

@@ -201,7 +201,8 @@ class Store:
     def _begun(self, connection: Connection, immediate: bool) -> Iterator[None]:
         """Begin a transaction: one that writes waits for the writer before it, as an erasure counts on."""
         if self.engine.dialect.name == "sqlite":
-            with connection.execution_options(rapport_immediate=immediate).begin():
+            with connection.begin():
+                connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
                 yield
             return
         isolation = "READ COMMITTED" if immediate else "REPEATABLE READ"
@@ -242,11 +243,6 @@ def _engine(url: str) -> Engine:
             connection.execute(f"PRAGMA {pragma}")
         # A text that is damaged can be read, so that its checksum can tell, and be forgotten.
         connection.text_factory = partial(str, encoding="utf-8", errors="replace")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        immediate = connection.get_execution_options().get("rapport_immediate")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
     return engine
 

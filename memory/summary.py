@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from memory.buffer import COLUMNS, to_turn
 from memory.checksums import is_whole
@@ -152,6 +152,7 @@ def _says(sentence: str, words: set[str]) -> bool:
     return 2 * len(longer & words) > len(longer)
 
 
+_ADD = insert(SUMMARIES)
 _READ = select(SUMMARIES).where(SUMMARIES.c.session_id == bindparam("session_id"))
 _FACTS = select(FACTS.c.value).where(FACTS.c.customer_id == bindparam("customer_id"), FACTS.c.superseded_at.is_(None))
 _BETWEEN = (
@@ -254,7 +255,7 @@ def _store(
     key = (SUMMARIES.c.session_id == session_id) & (SUMMARIES.c.writer == writer)
     connection.execute(delete(SUMMARIES).where(key))
     connection.execute(
-        SUMMARIES.insert(),
+        _ADD,
         {
             "session_id": session_id,
             "writer": writer,

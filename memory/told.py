@@ -25,6 +25,7 @@ _OF_CUSTOMER = (
     .where(FACTS.c.customer_id == bindparam("customer_id"))
     .order_by(FACTS.c.said_at, FACTS.c.id)
 )
+_ADD = insert(FACTS)
 _STANDING = _OF_CUSTOMER.where(FACTS.c.superseded_at.is_(None))
 
 
@@ -96,10 +97,11 @@ def keep_facts(
         if any(same_value(one.value, value) and one.valid == valid for one in repeated):
             continue
         over = [one.id for one in others if is_over(one, value, valid, now.date())]
-        connection.execute(update(FACTS).where(FACTS.c.id.in_(over)).values(superseded_at=to_text(now)))
+        if over:
+            connection.execute(update(FACTS).where(FACTS.c.id.in_(over)).values(superseded_at=to_text(now)))
         times = {"valid_from": valid.first, "valid_until": valid.last}
         row = {"customer_id": customer_id, "turn_id": turn_id, "name": name, "value": value, "said_at": to_text(now)}
-        connection.execute(insert(FACTS), {**row, **{key: day and day.isoformat() for key, day in times.items()}})
+        connection.execute(_ADD, {**row, **{key: day and day.isoformat() for key, day in times.items()}})
 
 
 def is_over(old: Fact, value: str, valid: Validity, today: date) -> bool:

@@ -19,7 +19,7 @@ from bot.replay.run_folder import LogInfo, from_line, to_line
 from finetune.logs import Conversation
 from memory.store import to_text
 
-TURNS = 200  # customer turns from which on a unit is full
+TURNS = 100  # customer turns from which on a unit is full
 _ROWS = 10_000  # customers written at once
 _TABLES = """
 CREATE TABLE conversations (id INTEGER PRIMARY KEY, customer TEXT, at TEXT, turns INTEGER, content TEXT);
