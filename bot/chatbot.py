@@ -5,21 +5,19 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import run_in_executor
-from numpy.typing import NDArray
 
 from bot.answers import Answers, Rendered
 from bot.calls import ChatInput, RepeatedKeyError, arguments, make_ids
@@ -35,38 +33,24 @@ from bot.models import Models, load
 from bot.pointing import asks_back, points_back
 from bot.policy import decide
 from bot.recaps import Recaps
+from bot.record import Gathered
 from bot.reload import Watch
 from bot.retention import Retention
 from bot.settings import Settings, read_settings
 from bot.stopwatch import Stopwatch
-from bot.turn import Forget, Kept, Lived, Reply, Source, Understood, kept_reply, whole
-from memory import ConversationMemory, Store, Turn
+from bot.turn import Forget, Kept, Lived, Reply, Understood, kept_reply, whole
+from memory import ConversationMemory, Store
 from memory.boundaries import Boundaries, Kind
 from memory.conversation import Budgets, Context, ForgottenError, WrongCustomerError
 from memory.history import sessions, turn_of_request
 from memory.joining import join
 from memory.places import Scope
 from memory.receipt import Receipt
-from memory.store import to_text
 
 _LOG = logging.getLogger(__name__)
 _FINISH_S = 10  # seconds that closing waits for turns under way
 _AT_ONCE = 32  # messages with the classifier, most of which wait there for a core, together
 _PIECE = re.compile(r"\S+\s*")
-
-
-@dataclass
-class _Turn:
-    """What one turn gathers on its way."""
-
-    text: str
-    context: Context
-    query: Any
-    understood: Understood
-    rendered: Rendered
-    models: Models
-    vector: NDArray[np.float32] | None = None  # the classifier's of the message
-    timings: dict[str, float] = field(default_factory=dict)
 
 
 class Chatbot(Runnable[ChatInput, Reply]):
@@ -255,7 +239,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             # Said on purpose: it counts also where it differs from the old value in case and marks alone.
             context = replace(context, facts={name: known for name, known in context.facts.items() if name != fact})
             understood = Understood((("", 0.0),), in_scope=True, facts={fact: value})
-            return self._keep(_Turn(text, context, query, understood, rendered, models), "", started)
+            return self._keep(Gathered(text, context, query, understood, rendered, models), started)
 
     def tell(self, text: str, session_id: str, customer_id: str = "", *, key: str = "") -> int:
         """Keep what a colleague wrote to the customer in a session, as theirs, and return the turn's id.
@@ -297,10 +281,9 @@ class Chatbot(Runnable[ChatInput, Reply]):
         with self._locks.hold(session_id):
             try:
                 turn = self._decide(clean(raw), session_id, customer_id, False)
-                text, decision = turn.rendered.text, self._record(turn, "")
-                lived = Lived(text, decision, turn.context, turn.timings)
-                kept = instead(lived) if instead else Kept(text, decision, decision["handed_over"])
-                reply = self._save(turn, kept, "", started)
+                own = turn.kept(self.recaps)
+                lived = Lived(own.text, own.decision, turn.context, turn.timings)
+                reply = self._keep(turn, started, instead=instead(lived) if instead else own)
             except (WrongCustomerError, ForgottenError):
                 raise
             except Exception:  # noqa: BLE001 - the edge of a turn, as in `_turn`
@@ -336,8 +319,8 @@ class Chatbot(Runnable[ChatInput, Reply]):
                 reply, written = self._repeated(text, session_id, customer_id, key), ""
                 if reply is None:
                     turn = self._decide(text, session_id, customer_id, hand_over)
-                    written = yield from self._write(turn)
-                    reply = self._keep(turn, written, started, key)
+                    yield from self._write(turn)
+                    reply, written = self._keep(turn, started, key), turn.written
         except (WrongCustomerError, RepeatedKeyError):
             raise
         except ForgottenError as error:
@@ -376,7 +359,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
         limit = self.settings.max_message_chars
         return text if len(text) <= limit else text[:limit] + "…"
 
-    def _decide(self, text: str, session_id: str, customer_id: str, hand_over: bool) -> _Turn:
+    def _decide(self, text: str, session_id: str, customer_id: str, hand_over: bool) -> Gathered:
         """Return the turn up to its deterministic reply."""
         watch, models = Stopwatch(), self.models  # read once: others may be promoted while the turn is under way
         kept, limit = self._cut(text), self.settings.max_message_chars
@@ -392,7 +375,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             words, wording = self._answers.say(refusal, context, values)
             rendered = Rendered(words, refusal, wording=wording, state="open")
             nothing = Understood((("", 0.0),), in_scope=False)
-            return _Turn(kept, context, query, nothing, rendered, models, timings=watch.laps)
+            return Gathered(kept, context, query, nothing, rendered, models, timings=watch.laps)
         earlier = models.heard.earlier(context.buffer)
         vector = hearing.result()[0]
         understood = understand(self.desk, models.classifier, kept, context, vector, earlier)
@@ -406,12 +389,12 @@ class Chatbot(Runnable[ChatInput, Reply]):
             context = self.memory.load(session_id, customer_id, kept, query, context.now)
         rendered = self._answers.render(action, context, candidates, kept)
         watch.lap("decide")
-        return _Turn(kept, context, query, understood, rendered, models, vector, watch.laps)
+        return Gathered(kept, context, query, understood, rendered, models, vector, watch.laps)
 
-    def _write(self, turn: _Turn) -> Generator[Reply, None, str]:
-        """Yield the chat model's pieces and return its text; nothing where there is none or where it fails."""
+    def _write(self, turn: Gathered) -> Iterator[Reply]:
+        """Yield the chat model's pieces and note its text; nothing where there is none or where it fails."""
         if self._generation is None or not turn.rendered.rewritable:
-            return ""
+            return
         watch = Stopwatch()
         pieces: list[str] = []
         try:
@@ -424,52 +407,18 @@ class Chatbot(Runnable[ChatInput, Reply]):
             yield Reply("", replaces=True)
         watch.lap("generate")
         turn.timings |= watch.laps
-        return "".join(pieces).strip()
+        turn.written = "".join(pieces).strip()
 
-    def _keep(self, turn: _Turn, written: str, started: float, key: str = "") -> Reply:
-        """Store the turn in one transaction and return its reply."""
-        decision = self._record(turn, written)
-        kept = Kept(written or turn.rendered.text, decision, decision["handed_over"])
-        return self._save(turn, kept, written, started, key)
-
-    def _record(self, turn: _Turn, written: str) -> dict[str, Any]:
-        """Return the decision record of a turn."""
-        rendered, context, understood = turn.rendered, turn.context, turn.understood
-        text = written or rendered.text
-        decision = {
-            "action": rendered.action,
-            "intent": rendered.intent,
-            "intents": [[intent, round(confidence, 4)] for intent, confidence in understood.intents[:3]],
-            "in_scope": understood.in_scope,
-            "facts": dict(understood.told),
-            "sources": [asdict(source) for source in self._sources(turn, written)],
-            "suggestions": list(rendered.suggestions),
-            "pending": dict(rendered.pending),
-            "about": {**understood.facts, **rendered.about},
-            "topic": rendered.topic,
-            "state": rendered.state,
-            "promise": rendered.promise,
-            "failure": rendered.failure,
-            "wording": rendered.wording,
-            "model": turn.models.version,
-            "written_by": "chat_model" if written else "desk",
-            "handed_over": context.handed_over or rendered.hand_off,
-        }
-        if rendered.hand_off:
-            draft = Turn(0, context.session_id, context.number + 1, context.now, turn.text, text, decision)
-            decision["handoff_summary"] = self.recaps.handoff_summary(context, draft)
-        return decision
-
-    def _save(self, turn: _Turn, kept: Kept, written: str, started: float, key: str = "") -> Reply:
-        """Store a turn with what was replied to it in one transaction, and return that reply."""
+    def _keep(self, turn: Gathered, started: float, key: str = "", instead: Kept | None = None) -> Reply:
+        """Store a turn, with what was replied `instead` where that is given, in one transaction; return the reply."""
         watch = Stopwatch()
-        rendered, context, understood = turn.rendered, turn.context, turn.understood
+        kept, context = instead or turn.kept(self.recaps), turn.context
         turn_id = self.memory.save(
             context,
             turn.text,
             kept.text,
             kept.decision,
-            facts=understood.told,
+            facts=turn.understood.told,
             query=turn.query,
             handed_over=kept.handed_over,
             key=key,
@@ -480,30 +429,8 @@ class Chatbot(Runnable[ChatInput, Reply]):
         if self._generation is not None:
             summarise, ids = self.memory.summarise, (context.session_id, context.customer_id)
             self._background.submit(summarise, *ids, self._generation.summarise)
-        timings = {**turn.timings, **watch.laps, "total": (time.perf_counter() - started) * 1000}
-        return Reply(
-            text=kept.text,
-            action=rendered.action,
-            intent=rendered.intent or understood.intent,
-            confidence=understood.confidence,
-            sources=tuple(self._sources(turn, written)),
-            suggestions=rendered.suggestions,
-            session_id=context.session_id,
-            turn_id=turn_id,
-            handed_over=kept.handed_over,
-            at=to_text(context.now),
-            timings={stage: round(spent, 2) for stage, spent in timings.items()},
-        )
-
-    def _sources(self, turn: _Turn, written: str) -> list[Any]:
-        """Return where a reply came from; a chat model was also shown the recalled turns."""
-        sources = list(turn.rendered.sources)
-        if written:
-            sources += [
-                Source("turn", str(hit.turn.id), hit.turn.words[:80], hit.turn.at.isoformat())
-                for hit in turn.context.recalled
-            ]
-        return sources
+        turn.timings |= {**watch.laps, "total": (time.perf_counter() - started) * 1000}
+        return turn.reply(kept, turn_id)
 
     def _use(self, models: Models) -> None:
         """Let the turns that begin from now on be understood by other models."""
