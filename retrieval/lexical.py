@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from array import array
 from collections import Counter
@@ -70,7 +71,7 @@ class BM25:
 
     def __init__(self, k1: float = 1.2, b: float = 0.75) -> None:
         self._k1, self._b = k1, b
-        self._postings: dict[str, tuple[array[int], array[int]]] = {}  # term -> rows that hold it, how often each does
+        self._postings: dict[str, array[int]] = {}  # term -> row that holds it, how often, next row, how often, ...
         self._lengths = array("i")
         self._ids: list[str] = []
 
@@ -87,9 +88,7 @@ class BM25:
         for key, text in zip(ids, texts, strict=True):
             counts = Counter(terms(text))
             for term, count in counts.items():
-                rows, frequencies = self._postings.setdefault(term, (array("i"), array("i")))
-                rows.append(len(self._ids))
-                frequencies.append(count)
+                self._postings.setdefault(sys.intern(term), array("i")).extend((len(self._ids), count))
             self._lengths.append(sum(counts.values()))
             self._ids.append(key)
 
@@ -112,8 +111,9 @@ class BM25:
         holders = np.zeros(len(asked))  # how many texts hold each term
         for place, term in enumerate(asked):
             if posting := self._postings.get(term):
-                frequencies[place, np.array(posting[0])] = posting[1]
-                holders[place] = len(posting[0])
+                rows, counts = np.array(posting).reshape(-1, 2).T
+                frequencies[place, rows] = counts
+                holders[place] = len(rows)
         if not asked or not count:
             return np.zeros(count), np.ones(count)
         lengths: Floats = self.lengths
