@@ -76,7 +76,7 @@ def export_answers(network: AnswerNetwork, folder: Path) -> None:
     network = _merged(network).cpu()
     inputs = {"input_ids": _IDS, "attention_mask": (_IDS > 0).long(), "token_type_ids": _SEGMENTS}
     dynamic = {name: {0: "batch", 1: "tokens"} for name in inputs}
-    write_onnx(network, inputs, "logits", folder / "model.onnx", dynamic)
+    write_onnx(network, inputs, ("logits",), folder / "model.onnx", dynamic)
     quantize(folder / "model.onnx")
     shutil.copyfile(base_folder() / "tokenizer.json", folder / "tokenizer.json")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,14 @@ from torch import Tensor, nn
 
 from finetune.base import base_folder, load_base
 from finetune.methods import merge
-from finetune.network import MEMORY_TURNS, Encoder, Head
+from finetune.network import MEMORY_TURNS, Encoder, Head, WithStates
 from retrieval.encoder import BASE_SHA256, DIM, MAX_TOKENS
 from retrieval.model_folder import new_folder, write_manifest
+from retrieval.together import STATES
 
 _TOLERANCE = 1e-3  # largest difference between torch and ONNX Runtime that is rounding and nothing else
 _IDS = torch.tensor([[101, 20, 37, 52, 64, 102], [101, 75, 102, 0, 0, 0]])
-_DYNAMIC = {"input_ids": {0: "batch", 1: "tokens"}, "attention_mask": {0: "batch", 1: "tokens"}}
+_DYNAMIC = {key: {0: "batch", 1: "tokens"} for key in ("input_ids", "attention_mask", STATES)}
 
 
 def export_base(target: Path) -> None:
@@ -34,10 +35,10 @@ def export_base(target: Path) -> None:
 
 
 def export_encoder(encoder: Encoder, folder: Path) -> None:
-    """Write `model.onnx`, token ids and mask `(B, T)` to unit vectors `(B, H)`, and the tokenizer."""
-    plain = Encoder(merge(encoder.bert))
+    """Write `model.onnx`, token ids and mask `(B, T)` to unit vectors `(B, H)` and their states, and the tokenizer."""
+    plain = WithStates(Encoder(merge(encoder.bert)))
     mask = (_IDS > 0).long()
-    write_onnx(plain, {"input_ids": _IDS, "attention_mask": mask}, "vector", folder / "model.onnx", _DYNAMIC)
+    write_onnx(plain, {"input_ids": _IDS, "attention_mask": mask}, ("vector", STATES), folder / "model.onnx", _DYNAMIC)
     shutil.copyfile(base_folder() / "tokenizer.json", folder / "tokenizer.json")
 
 
@@ -49,17 +50,17 @@ def export_head(head: Head, folder: Path) -> None:
         known = torch.ones(2, MEMORY_TURNS)
         known[1, 1:] = 0
         inputs |= {"memory": torch.randn(2, MEMORY_TURNS, dim), "known": known}
-    write_onnx(head, inputs, "logits", folder / "head.onnx", {name: {0: "batch"} for name in inputs})
+    write_onnx(head, inputs, ("logits",), folder / "head.onnx", {name: {0: "batch"} for name in inputs})
 
 
 def write_onnx(
     model: nn.Module,
     inputs: Mapping[str, Tensor],
-    output: str,
+    outputs: Sequence[str],
     path: Path,
     dynamic: Mapping[str, Mapping[int, str]],
 ) -> None:
-    """Export a model and compare the result with torch, on padded input where there are tokens.
+    """Export a model and compare its first output with torch's, on padded input where there are tokens.
 
     Raises:
         RuntimeError: ONNX Runtime computes something else than torch.
@@ -74,8 +75,8 @@ def write_onnx(
             str(path),
             dynamo=False,
             input_names=list(inputs),
-            output_names=[output],
-            dynamic_axes={**dynamic, output: {0: "batch"}},
+            output_names=list(outputs),
+            dynamic_axes={**{key: {0: "batch"} for key in outputs}, **dynamic},
             opset_version=17,
         )
     padded = {
@@ -84,9 +85,10 @@ def write_onnx(
     }
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     with torch.no_grad():
-        expected = model(*inputs.values()).numpy()
+        given = model(*inputs.values())
+        expected = (given if isinstance(given, Tensor) else given[0]).numpy()
     for rows in (slice(None), slice(1)):  # a batch of another size than the one that was traced, too
-        got = session.run([output], {name: one[rows].numpy() for name, one in padded.items()})[0]
+        got = session.run([outputs[0]], {name: one[rows].numpy() for name, one in padded.items()})[0]
         if not np.allclose(got, expected[rows], atol=_TOLERANCE):
             worst = np.abs(got - expected[rows]).max()
             raise RuntimeError(f"the exported model differs from the trained one by {worst:.4f}")

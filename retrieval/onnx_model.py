@@ -6,43 +6,28 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph
 from tokenizers import Tokenizer
 
 from retrieval.model_folder import read_manifest
-from retrieval.together import STATES, Together, pooled, with_output
+from retrieval.together import STATES, Together, pooled
 
 BATCH = 16  # more of them at once are slower: what they are multiplied with no longer fits the caches
 THREADS = 2
 _PROBES = ("one two three", "four five six", "ten ten ten")  # as long as each other, in tokens
 
 
-def session(model: Path | bytes) -> onnxruntime.InferenceSession:
-    """Return ONNX Runtime's session for a file or its content; it computes on the thread that asks."""
+def session(file: Path) -> onnxruntime.InferenceSession:
+    """Return ONNX Runtime's session for a file; it computes on the thread that asks."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(
-        model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]
-    )
-
-
-def _open(file: Path) -> onnxruntime.InferenceSession:
-    """Return the session for a model, which also gives the states before pooling where the model has them."""
-    with TemporaryDirectory() as scratch:
-        extended = Path(scratch) / file.name  # a model that is loaded from bytes takes half as much memory again
-        extended.write_bytes(with_output(file.read_bytes(), STATES))
-        try:
-            return session(extended)
-        except (Fail, InvalidGraph):  # another graph
-            return session(file)
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
 class OnnxModel:
@@ -62,7 +47,7 @@ class OnnxModel:
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(max_length=int(self.manifest["max_tokens"]))
-        self._session = _open(folder / "model.onnx")
+        self._session = session(folder / "model.onnx")
         names = [output.name for output in self._session.get_outputs()]
         self.outputs = [name for name in names if name != STATES]
         self._inputs = [one.name for one in self._session.get_inputs()]

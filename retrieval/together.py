@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-STATES = "/Mul_output_0"  # what an exported graph sums up: the states of the tokens (B, T, 384), 0 where masked
+STATES = "states"  # the output of a graph that its vector is the mean of: those of the tokens (B, T, 384), 0 if masked
 _MOST = 8  # messages in a batch: more gain nothing on one core
 _CORES = os.cpu_count() or 1
 
@@ -94,17 +94,3 @@ def pooled(states: NDArray[np.float32]) -> NDArray[np.float32]:
     mean = states.sum(axis=0) / np.float32(len(states))
     unit: NDArray[np.float32] = mean / np.linalg.norm(mean)
     return unit
-
-
-def with_output(model: bytes, name: str) -> bytes:
-    """Return an ONNX model that also gives an inner value, of floats.
-
-    Messages of Protocol Buffers merge where they are joined: here, a graph that has one more output, whose name has
-    fewer than 100 letters. https://protobuf.dev/programming-guides/encoding/#last-one-wins
-    """
-    value = _field(1, name.encode()) + _field(2, _field(1, b"\x08\x01"))
-    return model + _field(7, _field(12, value))
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return bytes([number << 3 | 2, len(content)]) + content
