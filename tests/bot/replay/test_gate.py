@@ -70,7 +70,6 @@ def test_the_command_replays_compares_pins_and_ends_with_what_the_gate_says(
     assert "What differs: memory: whole -> without facts." in done.stdout
 
 
-@pytest.mark.usefixtures("run_log")
 def test_a_record_that_cannot_be_read_is_named_and_left_out_or_ends_the_run(
     rapport: Command, log: Path, tmp_path: Path
 ) -> None:
