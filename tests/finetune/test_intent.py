@@ -36,7 +36,8 @@ def starter() -> Desk:
 def taught(starter: Desk) -> IntentClassifier:
     """A classifier that has just been taught a little on the starter desk's messages."""
     texts, intents = zip(*starter.messages, strict=True)
-    return IntentClassifier(method="head", epochs=1).fit(texts, intents, starter.out_of_scope, about={"desk": "starter"})
+    untaught = IntentClassifier(method="head", epochs=1)
+    return untaught.fit(texts, intents, starter.out_of_scope, about={"desk": "starter"})
 
 
 def test_probabilities_are_shares_of_one_in_the_order_of_the_classes(models: Models, desk: Desk) -> None:
@@ -153,9 +154,7 @@ def test_serving_needs_no_training_library(prepared_home: Path, desk: Desk) -> N
     assert said == "order_status"
 
 
-def test_a_classifier_just_taught_is_saved_and_served(
-    taught: IntentClassifier, starter: Desk, tmp_path: Path
-) -> None:
+def test_a_classifier_just_taught_is_saved_and_served(taught: IntentClassifier, starter: Desk, tmp_path: Path) -> None:
     taught.save(tmp_path / "intent")
     loaded = IntentClassifier.load(tmp_path / "intent")
 
