@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import app
+from bot import terminal
 from bot.desk import Desk
 from bot.models import fingerprint, intent_folder
 from bot.versions import Versions
@@ -72,8 +73,9 @@ def surroundings(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path / "work")
     for name in [name for name in os.environ if name.startswith("RAPPORT_")]:
         monkeypatch.delenv(name)
-    for name, value in (("RAPPORT_HOME", str(home)), ("COLUMNS", "200"), ("PYTHONIOENCODING", "utf-8")):
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RAPPORT_HOME", str(home))
+    for console in (terminal.out, terminal.err):
+        monkeypatch.setattr(console, "width", 200)
 
 
 @pytest.fixture

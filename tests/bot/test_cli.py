@@ -352,6 +352,7 @@ def test_a_new_desk_is_taught_by_the_first_chat_and_then_answers(rapport: Run, o
     first = rapport("chat", "--desk", "mine", stdin="how much is a puncture\nI want to speak to a mechanic\n")
     second = rapport("chat", "--desk", "mine", stdin="what do you know about me\n")
     measured = json.loads(rapport("evaluate", "--desk", "mine", "--json").stdout)
+    versions = json.loads(rapport("models", "list", "--desk", "mine", "--json").stdout)
 
     assert (first.returncode, second.returncode) == (0, 0), first.stderr
     assert "Preparing the models of the desk Chainring Cycle Workshop" in first.stderr
@@ -362,3 +363,4 @@ def test_a_new_desk_is_taught_by_the_first_chat_and_then_answers(rapport: Run, o
     assert "What does a repair cost?" in second.stdout
     assert second.stderr == ""
     assert measured["accuracy"] >= 0.8  # of ten intents
+    assert [(one["name"], one["promoted"]) for one in versions] == [("intent-0001", True)]
