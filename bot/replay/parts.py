@@ -42,7 +42,7 @@ class State:
             ModelError: a model is missing, incomplete or altered.
         """
         read = read_desk(desk)
-        return cls(read, load(read, home, model, _passages(read, home)), without)
+        return cls(read, load(read, home, model, passages_folder(read, home)), without)
 
     @classmethod
     def of(cls, run: Run, home: Path) -> State:
@@ -54,7 +54,7 @@ class State:
         """
         parts = run.info.parts
         desk = read_desk(run.folder / DESK / parts["desk"].name, taught=False)
-        models = load(desk, home, parts["classifier"].name, _passages(desk, home))
+        models = load(desk, home, parts["classifier"].name, passages_folder(desk, home))
         models = with_answers_of(models, desk, home, str(parts["retrieval"].about.get("answer_version", "")))
         return cls(desk, models, run.info.without)
 
@@ -115,7 +115,7 @@ def _exchanged(part: Part, models: Models, other: Models) -> Models:
     )
 
 
-def _passages(desk: Desk, home: Path) -> Path:
+def passages_folder(desk: Desk, home: Path) -> Path:
     """Return where the vectors of a desk's passages are kept: not where those of the desk that serves are."""
     return home / REPLAYS / "passages" / _hash(dict(desk.articles))
 

@@ -107,20 +107,18 @@ def test_a_chat_on_a_wrong_desk_is_refused_with_every_mistake(rapport: Run, wron
 # Chatting and what is remembered
 
 
-def test_a_chat_over_a_pipe_answers_each_line(rapport: Run) -> None:
-    done = rapport("chat", stdin="how long does delivery take?\nmy email is nora@example.com\n\nbye\n")
+def test_a_chat_over_a_pipe_answers_each_line(started: Run) -> None:
+    done = started("chat", stdin=b"how long does delivery take?\nmy email is nora@example.com\n\nbye\ncaf\xe9\n")
 
     assert done.returncode == 0
     assert "3 to 5" in done.stdout  # working days, in whichever wording
-    assert done.stdout.count("Fern: ") == 5  # the greeting and four replies, the empty line's included
+    # The greeting and five replies: the empty line's is one, and that to bytes that are no text.
+    assert done.stdout.count("Fern: ") == 6
     assert done.stderr == ""
 
 
-def test_bytes_that_are_no_text_do_not_end_a_chat(rapport: Run) -> None:
-    done = rapport("chat", stdin=b"caf\xe9\nhow long does delivery take?\n")
-
-    assert done.returncode == 0
-    assert "3 to 5" in done.stdout
+def test_a_process_that_is_refused_ends_with_a_sentence(started: Run) -> None:
+    assert "Nothing is held about a customer 'nora'" in refusal(started("memory", "export", "nora"))
 
 
 def test_what_was_said_in_a_chat_is_shown_exported_and_forgotten(rapport: Run) -> None:
@@ -353,6 +351,8 @@ def test_a_new_desk_is_taught_by_the_first_chat_and_then_answers(rapport: Run, o
 
     first = rapport("chat", "--desk", "mine", stdin="how much is a puncture\nI want to speak to a mechanic\n")
     second = rapport("chat", "--desk", "mine", stdin="what do you know about me\n")
+    measured = json.loads(rapport("evaluate", "--desk", "mine", "--json").stdout)
+    versions = json.loads(rapport("models", "list", "--desk", "mine", "--json").stdout)
 
     assert (first.returncode, second.returncode) == (0, 0), first.stderr
     assert "Preparing the models of the desk Chainring Cycle Workshop" in first.stderr
@@ -362,3 +362,5 @@ def test_a_new_desk_is_taught_by_the_first_chat_and_then_answers(rapport: Run, o
     assert "Welcome back" in second.stdout
     assert "What does a repair cost?" in second.stdout
     assert second.stderr == ""
+    assert measured["accuracy"] >= 0.8  # of ten intents
+    assert [(one["name"], one["promoted"]) for one in versions] == [("intent-0001", True)]

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-import app
 from finetune.logs import read_log
-from tests.bot.conftest import Done, Run, refusal
+from tests.bot.conftest import Run, refusal
 
 TICKET: dict[str, Any] = {
     "id": 9,
@@ -21,22 +20,6 @@ TICKET: dict[str, Any] = {
         {"author_id": 5, "public": True, "created_at": "2026-03-02T10:00:00Z", "body": "Thank you"},
     ],
 }
-
-
-@pytest.fixture
-def rapport(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in this process, where starting it costs nothing, in a folder of its own."""
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setenv("RAPPORT_HOME", str(tmp_path / "home"))
-
-    def run(*arguments: object) -> Done:
-        monkeypatch.setattr("sys.argv", ["rapport", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            app.main()
-        return Done(arguments, int(ended.value.code or 0), *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture

@@ -142,39 +142,27 @@ def test_nothing_is_written_where_everything_is_prepared(
     assert versions.stamp() == stamp
 
 
-def test_a_desk_is_taught_promoted_and_served(small: Desk, bare_home: Path, versions: Versions) -> None:
-    told: list[tuple[str, float]] = []
-    prepare(small, bare_home, lambda what, share: told.append((what, share)))
-    models = load(small, bare_home)
-
-    assert (models.version, versions.promoted()) == ("intent-0001", ["intent-0001"])
-    assert models.classifier.classes_ == list(INTENTS)
-    assert models.classifier.manifest["desk"] == small.name
-    assert told[-1][1] == 1
-    assert all(0 <= share <= 1 for _, share in told)
-
-
 def test_an_interrupted_training_shows_nothing_and_goes_on(small: Desk, bare_home: Path, versions: Versions) -> None:
     course = Course("adapter", epochs=3)
     of_older_desk = versions.folder / ".training" / "0123456789ab-0123456789ab.safetensors"
     of_older_desk.parent.mkdir(parents=True)
     of_older_desk.touch()
-    shares: list[float] = []
+    told: list[tuple[str, float]] = []
 
     def interrupt(what: str, share: float) -> None:
         if what == "Fine-tuning" and share > 0.7:
             raise KeyboardInterrupt
 
-    def note(what: str, share: float) -> None:
-        if what == "Fine-tuning":
-            shares.append(share)
-
     with pytest.raises(KeyboardInterrupt):
         train_intent(small, bare_home, course, interrupt)
     assert versions.all() == []
-    trained = train_intent(small, bare_home, course, note)
+    trained = train_intent(small, bare_home, course, lambda what, share: told.append((what, share)))
 
-    assert shares[0] > 0.5  # the first two epochs are not taught again
+    assert next(share for what, share in told if what == "Fine-tuning") > 0.5  # two epochs are not taught again
+    assert all(0 <= share <= 1 for _, share in told)
+    assert told[-1][1] == 1
+    assert trained.classifier.classes_ == list(INTENTS)
+    assert trained.classifier.manifest["desk"] == small.name
     assert trained.version.name == "intent-0001"
     assert versions.promoted() == []  # that is for who asked for the training
     assert list((versions.folder / ".training").iterdir()) == []

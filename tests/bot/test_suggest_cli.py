@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,15 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
-from bot.desk import DESKS
+from bot.desk import BUNDLED, DESKS
 from bot.desk_reader import check_desk, read_desk
 from bot.labels import Accepted, accept
+from bot.models import fingerprint
 from bot.problems import DeskError, RapportError
 from bot.suggest_cli import suggest
+from bot.versions import Versions
 from finetune.sheets import SheetError, read_sheet
+from tests.bot.conftest import AddVersion
 
 COURSES = Path(__file__).parents[1] / "finetune" / "courses.jsonl"
 Run = Callable[..., Result]
@@ -57,8 +61,30 @@ def refusal(done: Result) -> str:
     return str(done.exception)
 
 
-def test_a_log_becomes_a_sheet(rapport: Run, home: Path) -> None:
-    done = rapport(COURSES, "--home", home, "--limit", 30)
+@pytest.fixture
+def small(tmp_path: Path, bare_home: Path, add_version: AddVersion) -> tuple[str, Path, str, Path]:
+    """The options for the bundled desk with five messages an intent, which are soon compared, and its classifier."""
+    folder = Path(shutil.copytree(BUNDLED, tmp_path / BUNDLED.name))
+    (folder / "conversations.jsonl").unlink()
+    with (folder / "intents.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    with (folder / "intents.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *few(rows)])
+    Versions(bare_home, folder.name).promote(add_version(), fingerprint(read_desk(folder)))
+    return "--desk", folder, "--home", bare_home
+
+
+def few(rows: Sequence[list[str]]) -> Iterator[list[str]]:
+    """Yield the first five rows of each intent."""
+    seen = Counter[str]()
+    for text, intent in rows:
+        seen[intent] += 1
+        if seen[intent] <= 5:
+            yield [text, intent]
+
+
+def test_a_log_becomes_a_sheet(rapport: Run, small: Sequence[object]) -> None:
+    done = rapport(COURSES, *small, "--limit", 30)
 
     assert done.exit_code == 0, done
     rows = read_sheet(Path("courses.suggestions.csv"), ("text", "count", "why", "group", "intent"))
@@ -69,8 +95,8 @@ def test_a_log_becomes_a_sheet(rapport: Run, home: Path) -> None:
     assert "masked where simple patterns find them, in 2" in done.stdout
 
 
-def test_results_are_printed_as_json(rapport: Run, home: Path) -> None:
-    done = rapport(COURSES, "--home", home, "--out", "mine.csv", "--json")
+def test_results_are_printed_as_json(rapport: Run, small: Sequence[object]) -> None:
+    done = rapport(COURSES, *small, "--out", "mine.csv", "--json")
 
     found = json.loads(done.stdout)
     assert found["read"] == 67

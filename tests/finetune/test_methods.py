@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,24 +22,30 @@ from retrieval.model_folder import ModelError
 from tests.finetune.conftest import make_messages
 
 TinyBert = Callable[[], BertModel]
+Taught = Callable[[Method], IntentNetwork]
 LABELS = [row % 4 for row in range(80)]
 
 
-def taught(tiny_bert: TinyBert, method: Method) -> IntentNetwork:
-    """Return a network that a method has taught to tell four labels apart."""
-    network = IntentNetwork(apply(tiny_bert(), method, steps=40), labels=4)
-    messages = in_conversations(make_messages(LABELS), np.array(LABELS), None)
-    epochs = 8
-    train(
-        IntentLesson(network, messages, messages),
-        Settings(epochs, LEARNING_RATES[method] * 2, batch_size=16, patience=9),
-    )
-    return network
+@pytest.fixture(scope="module")
+def taught(tiny_bert: TinyBert) -> Taught:
+    """Return a network that a method has taught to tell four labels apart: each method teaches once."""
+
+    @cache
+    def teach(method: Method) -> IntentNetwork:
+        network = IntentNetwork(apply(tiny_bert(), method, steps=40), labels=4)
+        messages = in_conversations(make_messages(LABELS), np.array(LABELS), None)
+        settings = Settings(epochs=8, learning_rate=LEARNING_RATES[method] * 2, batch_size=16, patience=9)
+        train(IntentLesson(network, messages, messages), settings)
+        return network
+
+    return teach
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_was_learnt_is_kept_and_put_back(method: Method, tiny_bert: TinyBert, tmp_path: Path) -> None:
-    network = taught(tiny_bert, method)
+def test_what_was_learnt_is_kept_and_put_back(
+    method: Method, taught: Taught, tiny_bert: TinyBert, tmp_path: Path
+) -> None:
+    network = taught(method)
     tokens = make_messages(LABELS, seed=1)
     before = encode(network.encoder, tokens)
 
@@ -51,22 +58,22 @@ def test_what_was_learnt_is_kept_and_put_back(method: Method, tiny_bert: TinyBer
 
 
 @pytest.mark.parametrize("method", [one for one in METHODS if one != "head"])
-def test_the_encoder_learns(method: Method, tiny_bert: TinyBert) -> None:
+def test_the_encoder_learns(method: Method, taught: Taught, tiny_bert: TinyBert) -> None:
     tokens = make_messages(LABELS, seed=1)
     before = encode(IntentNetwork(apply(tiny_bert(), method), labels=4).encoder, tokens)
 
-    assert np.abs(encode(taught(tiny_bert, method).encoder, tokens) - before).max() > 1e-3
+    assert np.abs(encode(taught(method).encoder, tokens) - before).max() > 1e-3
 
 
 @pytest.mark.parametrize("method", [one for one in METHODS if one != "full"])
-def test_the_base_itself_stays_as_it_is(method: Method, tiny_bert: TinyBert) -> None:
+def test_the_base_itself_stays_as_it_is(method: Method, taught: Taught, tiny_bert: TinyBert) -> None:
     original = tiny_bert().state_dict()
     kept = {
         name.removeprefix("base_model.model.")
         .removeprefix("base_model.")
         .replace(".base_layer", "")
         .replace(".dense.dense", ".dense"): one
-        for name, one in taught(tiny_bert, method).encoder.bert.state_dict().items()
+        for name, one in taught(method).encoder.bert.state_dict().items()
     }
     frozen = [name for name in original if method != "adapter" or "LayerNorm" not in name]
 
@@ -89,8 +96,8 @@ def test_adapters_are_a_small_part_of_the_base(tiny_bert: TinyBert) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_exported_model_computes_what_was_taught(method: Method, tiny_bert: TinyBert, tmp_path: Path) -> None:
-    network = taught(tiny_bert, method)
+def test_the_exported_model_computes_what_was_taught(method: Method, taught: Taught, tmp_path: Path) -> None:
+    network = taught(method)
     ids = torch.tensor([[101, 5, 17, 121, 102], [101, 9, 123, 102, 0]])
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]])
     with torch.no_grad():

@@ -31,7 +31,7 @@ def looking_back() -> IntentClassifier:
         texts += [TOPICS[topic][number // 2 % 4], YES[number // 2 % 8]]
         labels += [topic, f"{topic}_confirmed"]
         names += [str(number)] * 2
-    return IntentClassifier(method="head", epochs=40).fit(texts, labels, conversations=names)
+    return IntentClassifier(method="head", epochs=20).fit(texts, labels, conversations=names)
 
 
 def test_yes_means_what_was_spoken_of(looking_back: IntentClassifier, tmp_path: Path) -> None:

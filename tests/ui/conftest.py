@@ -112,4 +112,4 @@ def say(page: Page, text: str, answer: str) -> None:
     page.locator("#message textarea").press("Enter")
     expect(page.locator("#chat .message.bot")).to_have_count(count + 1, timeout=15_000)
     expect(page.locator("#chat .message.bot").last).to_contain_text(answer, timeout=15_000)
-    page.wait_for_function(SETTLED, timeout=15_000)
+    page.wait_for_function(SETTLED, polling=50, timeout=15_000)  # at each frame, it would keep a core busy

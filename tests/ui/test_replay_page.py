@@ -45,12 +45,8 @@ LOG = (
 
 
 @pytest.fixture
-def team(server: Server, home: Path, prepared_home: Path, nora: BrowserContext) -> Iterator[Page]:
+def team(server: Server, home: Path, nora: BrowserContext) -> Iterator[Page]:
     """The page of somebody who has logged in."""
-    shared = prepared_home / "replays" / "passages"  # vectors of articles: what takes longest is done once
-    shared.mkdir(parents=True, exist_ok=True)
-    (home / "replays").mkdir()
-    (home / "replays" / "passages").symlink_to(shared)
     Team(home, server.bot.clock).set_password(PASSWORD)
     page = nora.new_page()
     problems: list[str] = []

@@ -87,12 +87,8 @@ def log(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run_log(tmp_path: Path, home: Path, log: Path, prepared_home: Path, desk: Desk, models: Models) -> Replay:
+def run_log(tmp_path: Path, home: Path, log: Path, desk: Desk, models: Models) -> Replay:
     """Replay the small log, or conversations, under a name; options are those of a Plan."""
-    shared = prepared_home / "replays" / "passages"  # vectors of articles: what takes longest is done once
-    shared.mkdir(parents=True, exist_ok=True)
-    (home / "replays").mkdir()
-    (home / "replays" / "passages").symlink_to(shared)
 
     def run(name: str, conversations: Sequence[Conversation] = (), **options: object) -> Run:
         given = log

@@ -20,18 +20,8 @@ LONG_S = 120
 
 
 @pytest.fixture
-def given(home: Path, prepared_home: Path) -> Path:
-    """A home whose vectors of articles are those that all tests share."""
-    shared = prepared_home / "replays" / "passages"
-    shared.mkdir(parents=True, exist_ok=True)
-    (home / "replays").mkdir()
-    (home / "replays" / "passages").symlink_to(shared)
-    return home
-
-
-@pytest.fixture
-def queue(given: Path) -> Iterator[Queue]:
-    queue = Queue(given, BUNDLED)
+def queue(home: Path) -> Iterator[Queue]:
+    queue = Queue(home, BUNDLED)
     yield queue
     queue.close()
 
@@ -77,7 +67,7 @@ def test_one_at_a_time_and_what_fails_says_why(queue: Queue, ask: Callable[..., 
 
 
 def test_the_process_ends_with_the_server_and_the_run_is_resumed(
-    queue: Queue, ask: Callable[..., str], given: Path
+    queue: Queue, ask: Callable[..., str], home: Path
 ) -> None:
     run = ask(queue, "good.jsonl", gate="alone_share: 1\n")
     wait(queue, lambda: queue._process is not None)
@@ -89,11 +79,11 @@ def test_the_process_ends_with_the_server_and_the_run_is_resumed(
     assert process.poll() is not None
     assert queue.state(run) == "interrupted"
 
-    again = Queue(given, BUNDLED)
+    again = Queue(home, BUNDLED)
     again.resume(run)
     wait(again, lambda: again.state(run) not in ("waiting", "running"))
     assert (again.state(run), again.problem(run)) == ("whole", "")
-    folder = given / "replays" / run
+    folder = home / "replays" / run
     assert Run(folder).info.log.masked
     assert (folder / "report.html").is_file()
     assert not (folder / "work").exists()  # the log as it was uploaded is gone

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -63,7 +65,8 @@ def test_what_is_typed_does_not_reach_the_shortcuts_of_the_page(page: Page) -> N
 
 
 def test_a_phone_shows_it_on_the_whole_screen_and_keeps_the_focus_inside(browser: Browser, site: Site) -> None:
-    context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    phone: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+    context = browser.new_context(**phone, reduced_motion="reduce")  # it rises no more, it is there
     page = context.new_page()
     page.goto(site.origin)
     launcher(page).tap()

@@ -166,7 +166,8 @@ def test_the_example_shop_of_the_documentation_works(site: Site, context: Browse
         page.goto(shop.stdout.readline().split()[-1])
         page.get_by_role("button", name="Questions?").click()
         say(page, *RETURNS)
-        page.get_by_role("button", name="Log in as Nora").click()
+        with page.expect_response("**/api/v1/identify"):
+            page.get_by_role("button", name="Log in as Nora").click()
         expect(page.get_by_text("Hello, nora")).to_be_visible()
         expect(asked(page)).to_have_text([RETURNS[0]])
         say(page, *DELIVERY)
