@@ -1,4 +1,4 @@
-"""A replay of the bundled desk's log in two halves: what messages were written after looking at, and what measures them.
+"""A replay of the bundled desk's log in two halves: one looked at while messages were written, and one that measures.
 
     rapport replay bot/desks/tarn_and_thistle/conversations.jsonl --out RUN
     python -m benchmarks.log_halves RUN --json OUT
