@@ -378,7 +378,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             return Gathered(kept, context, query, nothing, rendered, models, timings=watch.laps)
         earlier = models.heard.earlier(context.buffer)
         vector = hearing.result()[0]
-        understood = understand(self.desk, models.classifier, kept, context, vector, earlier)
+        understood = understand(self.desk, models.classifier, kept, context, vector, earlier, models.thresholds.answer)
         pointed_at = points_back(self.desk, kept, context, partial(self.memory.values, context))
         understood = replace(understood, wants_colleague=hand_over, pointed_at=pointed_at, asks_back=asks_back(kept))
         watch.lap("understand")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,9 @@ from memory.facts import FactSpec, find_facts
 from memory.told import validity
 
 _KEPT_CONTROLS = "\n\t"
+_SENTENCE = re.compile(r"(?<=[.!?…])\s+|\n+")  # chats begin sentences with small letters, too
+_Judged = tuple[tuple[tuple[str, float], ...], bool]  # the likeliest intents with their confidence; in scope or not
+_SENTENCES = 8  # up to so many are read one by one: each costs as much as a message
 # Marks that turn the reading direction around: they could make a page show something else than is there.
 _DIRECTION_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -53,11 +58,14 @@ def understand(
     context: Context,
     vector: NDArray[np.float32],
     earlier: NDArray[np.float32],
+    sure: float,
 ) -> Understood:
     """Return what a message says; one that repeats a button's label means what the button means.
 
     `vector` `(384,)` is what `classifier.encode` makes of the message, `earlier` `(k, 384)` what it made of the
-    messages before it in the session, newest first.
+    messages before it in the session, newest first. A message that is not in scope with the confidence `sure` is taken
+    for the one sentence of it that asks something and is, where there is one: "he'll be glad. do you take cheques" is
+    about payment.
 
     Raises:
         TimeoutError: a pattern of the desk takes too long.
@@ -68,10 +76,41 @@ def understand(
     intent = _button(desk, text, context)
     if intent is not None:
         return Understood(((intent, 1.0),), True, facts, later)
-    probabilities, scores = classifier.judge(vector[None, :], [earlier])
-    order = np.argsort(-probabilities[0], kind="stable")[:5]
-    intents = tuple((classifier.classes_[place], float(probabilities[0][place])) for place in order)
-    return Understood(intents, bool(scores[0] >= classifier.in_scope_threshold), facts, later)
+    whole = _judged(classifier, vector[None, :], earlier)[0]
+    # Where the bot waits for an answer, "Yes. And …" is one.
+    if not context.pending and not _is_sure(whole, sure) and 1 < len(sentences := _split(text)) <= _SENTENCES:
+        read = _judged(classifier, classifier.encode(sentences), earlier)
+        asked = [one for one in read if _is_sure(one, sure) and _asks(desk, one[0][0][0])]
+        if len({intents[0][0] for intents, _ in asked}) == 1:
+            whole = asked[0]
+    return Understood(*whole, facts, later)
+
+
+def _split(text: str) -> list[str]:
+    return [one for one in _SENTENCE.split(text) if has_words(one)]
+
+
+def _judged(
+    classifier: IntentClassifier, vectors: NDArray[np.float32], earlier: NDArray[np.float32]
+) -> Sequence[_Judged]:
+    probabilities, scores = classifier.judge(vectors, [earlier] * len(vectors))
+    return [
+        (
+            tuple((classifier.classes_[place], float(row[place])) for place in np.argsort(-row, kind="stable")[:5]),
+            bool(score >= classifier.in_scope_threshold),
+        )
+        for row, score in zip(probabilities, scores, strict=True)
+    ]
+
+
+def _is_sure(judged: _Judged, sure: float) -> bool:
+    intents, in_scope = judged
+    return in_scope and intents[0][1] >= sure
+
+
+def _asks(desk: Desk, intent: str) -> bool:
+    answer = desk.answers[intent]
+    return bool(answer.topic or answer.recap or answer.forget)
 
 
 def _holds_later(spec: FactSpec, value: str, text: str, context: Context) -> bool:

@@ -120,6 +120,17 @@ def test_out_of_scope_is_declined(bot: Chatbot) -> None:
     assert reply.suggestions
 
 
+def test_talk_around_a_question_does_not_hide_it(bot: Chatbot) -> None:
+    reply = bot.respond("that's a relief, she'll be over the moon. which cards can I pay with", "s1", "nora")
+    assert (reply.action, reply.intent) == ("answer", "payment_methods")
+
+
+def test_of_two_questions_in_one_message_neither_is_passed_over(bot: Chatbot) -> None:
+    reply = bot.respond("how do I wash the jacket? and which cards can I pay with?", "s1", "nora")
+    assert reply.action == "clarify"
+    assert len(reply.suggestions) >= 2
+
+
 def test_help_page_is_quoted_where_no_intent_is_sure(bot: Chatbot) -> None:
     passage = bot.desk.passages[40]
     found = bot.models.knowledge.search(passage.heading, bot.models.encoder.encode([passage.heading])[0])
