@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from limits import parse
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection, Request
 
 from bot.channels.errors import ApiError
@@ -86,7 +87,7 @@ class Callers:
         self._keys = Keys(settings.home, bot.clock)
         self._limits, self._rate = limits, parse(settings.rate_customer)
 
-    def caller(self, request: Request) -> Caller:
+    async def caller(self, request: Request) -> Caller:
         """Return who a request proves to come from; FastAPI calls this as a dependency.
 
         What is sent as `Authorization` decides, and the cookie only where there is none. A customer who also proves to
@@ -96,15 +97,19 @@ class Callers:
             ApiError: the request proves nobody (401), whatever it claims.
         """
         caller = self.proven(request)
-        if caller.customer_id.startswith(IDENTIFIED):
-            self.join(request, caller.customer_id)
+        if caller.customer_id.startswith(IDENTIFIED) and self._visitors(request):
+            await run_in_threadpool(self.join, request, caller.customer_id)
         return caller
 
     def join(self, request: Request, customer_id: str) -> int:
         """Join the visitors whom a request proves to a customer; return how many conversations came along."""
-        tokens = (request.headers.get("x-rapport-visitor", ""), request.cookies.get(COOKIE, ""))
-        visitors = {self.visitors.proven(token) for token in tokens if token} - {None}
+        visitors = {self.visitors.proven(token) for token in self._visitors(request)}
         return sum(self._join(visitor, customer_id) for visitor in visitors if visitor)
+
+    def _visitors(self, request: Request) -> list[str]:
+        """Return what a request shows to have been a visitor by."""
+        tokens = (request.headers.get("x-rapport-visitor", ""), request.cookies.get(COOKIE, ""))
+        return [token for token in tokens if token]
 
     def proven(self, request: HTTPConnection) -> Caller:
         """Do what `caller` does, for any connection.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import time
@@ -311,7 +312,7 @@ def test_any_request_that_proves_both_joins_them(callers: Callers, bot: Chatbot,
     proof = (b"x-rapport-visitor", token.encode()) if way == "header" else (b"cookie", f"{COOKIE}={token}".encode())
     headers = [(b"authorization", f"Bearer {sign('nora')}".encode()), proof]
 
-    callers.caller(Request({"type": "http", "headers": headers}))
+    asyncio.run(callers.caller(Request({"type": "http", "headers": headers})))
 
     assert len(transcript(bot.memory.store, "v1", "customer:nora")) == 1
 
