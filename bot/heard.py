@@ -27,7 +27,9 @@ class Heard:
         self._lock = threading.Lock()
 
     def keep(self, turn_id: int, vector: NDArray[np.float32]) -> None:
-        """Keep the vector `(384,)` of a turn's message."""
+        """Keep the vector `(384,)` of a turn's message, if the classifier looks back at all."""
+        if not self._classifier.turns:
+            return
         with self._lock:
             self._vectors[turn_id] = vector
             self._vectors.move_to_end(turn_id)
