@@ -138,6 +138,16 @@ class Store:
         """
         if self.engine.dialect.name != "sqlite":
             return
+        with self._one_writer:  # other writers of this process would keep the checkpoint waiting for too long
+            busy = self._overwrite()
+        if busy:
+            raise StoreError(
+                f"The rows are deleted, but not yet overwritten: another program reads {self.url}. "
+                "Stop that program, then forget again."
+            )
+
+    def _overwrite(self) -> bool:
+        """Write the file anew and empty the write-ahead log; return whether somebody's reading kept it from that."""
         connection = self.engine.raw_connection()
         try:
             cursor = connection.cursor()
@@ -149,11 +159,7 @@ class Store:
             raise StoreError(f"The rows are deleted, but not yet overwritten. {_explain(self.url, error)}") from error
         finally:
             connection.close()
-        if busy:
-            raise StoreError(
-                f"The rows are deleted, but not yet overwritten: another program reads {self.url}. "
-                "Stop that program, then forget again."
-            )
+        return bool(busy)
 
     def _finish_purge(self) -> None:
         if self.engine.dialect.name != "sqlite":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -267,6 +269,19 @@ def test_purging_while_another_program_reads_says_what_is_left(
         with pytest.raises(StoreError, match="not yet overwritten: another program reads"):
             impatient.purge()
     impatient.purge()
+    impatient.close()
+
+
+def test_purging_waits_for_its_turn_among_the_writers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "BUSY_MS", 50)
+    impatient = Store(f"sqlite:///{tmp_path}/one.sqlite")
+    with ThreadPoolExecutor(1) as other:
+        with impatient.write() as connection:
+            _add(connection, "ada")
+            purging = other.submit(impatient.purge)
+            with pytest.raises(FutureTimeout):  # far longer than SQLite would wait for the lock
+                purging.result(timeout=0.5)
+        purging.result()
     impatient.close()
 
 
