@@ -103,7 +103,6 @@ def fill_others(bot: Chatbot, turns: int, samples: Sequence[Sample]) -> None:
 def settle(store: Store) -> None:
     """Write everything into the database file, so that no measured turn pays for the filling."""
     with store.engine.connect() as connection:
-        connection.exec_driver_sql("COMMIT")
         connection.exec_driver_sql("ANALYZE")
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 

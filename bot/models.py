@@ -63,8 +63,8 @@ class Models:
 
 
 def encoder_folder(home: Path) -> Path:
-    """Return where the exported encoder lies."""
-    return home / "models" / f"encoder-{BASE_SHA256[:12]}"
+    """Return where the encoder lies as it is exported now; one of an older recipe is passed over."""
+    return home / "models" / f"encoder-{BASE_SHA256[:12]}-{RECIPE}"
 
 
 def fingerprint(desk: Desk) -> str:

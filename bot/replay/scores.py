@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +16,6 @@ from retrieval import Encoder
 
 _SERVES = frozenset({"answer", "look_up", "recap", "ask", "confirm", "handoff", "forget"})
 _WORDS = frozenset({"answer", "look_up", "recap", "quote", "handoff"})  # replies that say something of their own
-_Z = 1.959964  # standard deviations about the mean that hold 95 % of a normal distribution
 _FAILS = frozenset({"not_understood", "out_of_scope", "failed", "too_long", "empty", "not_text", "clarify"})
 APART = 0.6  # the cosine of two replies below which they do not say the same
 
@@ -215,9 +213,9 @@ def scores_of(turns: Iterable[TurnRecord], conversations: Iterable[ConversationR
 
 def share(count: int, of: int) -> Share:
     """Return a share with its interval of 95 % (Wilson, https://doi.org/10.1080/01621459.1927.10502953)."""
+    from scipy.stats import binomtest  # loads for half a second, which no other command should wait for
+
     if not of:
         return Share(0)
-    middle = (count + _Z**2 / 2) / (of + _Z**2)
-    reach = _Z / (of + _Z**2) * math.sqrt(count * (of - count) / of + _Z**2 / 4)
-    low, high = max(middle - reach, 0.0), min(middle + reach, 1.0)
-    return Share(of, round(count / of, 4), round(low, 4), round(high, 4))
+    interval = binomtest(count, of).proportion_ci(method="wilson")
+    return Share(of, round(count / of, 4), round(float(interval.low), 4), round(float(interval.high), 4))
