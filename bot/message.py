@@ -63,8 +63,8 @@ def understand(
     """Return what a message says; one that repeats a button's label means what the button means.
 
     `vector` `(384,)` is what `classifier.encode` makes of the message, `earlier` `(k, 384)` what it made of the
-    messages before it in the session, newest first. A message that is not in scope with the confidence `sure` is taken
-    for the one sentence of it that asks something and is, where there is one: "he'll be glad. do you take cheques" is
+    messages before it in the session, newest first. A message that does not ask something in scope, with the confidence
+    `sure`, is taken for the one sentence of it that does, where there is one: "he'll be glad. do you take cheques" is
     about payment.
 
     Raises:
@@ -78,9 +78,9 @@ def understand(
         return Understood(((intent, 1.0),), True, facts, later)
     whole = _judged(classifier, vector[None, :], earlier)[0]
     # Where the bot waits for an answer, "Yes. And …" is one.
-    if not context.pending and not _is_sure(whole, sure) and 1 < len(sentences := _split(text)) <= _SENTENCES:
+    if not context.pending and not _asks(desk, whole, sure) and 1 < len(sentences := _split(text)) <= _SENTENCES:
         read = _judged(classifier, classifier.encode(sentences), earlier)
-        asked = [one for one in read if _is_sure(one, sure) and _asks(desk, one[0][0][0])]
+        asked = [one for one in read if _asks(desk, one, sure)]
         if len({intents[0][0] for intents, _ in asked}) == 1:
             whole = asked[0]
     return Understood(*whole, facts, later)
@@ -103,14 +103,12 @@ def _judged(
     ]
 
 
-def _is_sure(judged: _Judged, sure: float) -> bool:
+def _asks(desk: Desk, judged: _Judged, sure: float) -> bool:
+    """Return whether what was judged surely asks for something: mere talk, such as thanks, does not."""
     intents, in_scope = judged
-    return in_scope and intents[0][1] >= sure
-
-
-def _asks(desk: Desk, intent: str) -> bool:
-    answer = desk.answers[intent]
-    return bool(answer.topic or answer.recap or answer.forget)
+    name, confidence = intents[0]
+    answer = desk.answers[name]
+    return in_scope and confidence >= sure and bool(answer.topic or answer.recap or answer.forget)
 
 
 def _holds_later(spec: FactSpec, value: str, text: str, context: Context) -> bool:

@@ -125,6 +125,11 @@ def test_talk_around_a_question_does_not_hide_it(bot: Chatbot) -> None:
     assert (reply.action, reply.intent) == ("answer", "payment_methods")
 
 
+def test_thanks_do_not_hide_that_a_person_is_asked_for(bot: Chatbot) -> None:
+    reply = bot.respond("Thanks! You've been great. I'd like to speak to a person though.", "s1", "nora")
+    assert (reply.action, reply.intent) == ("handoff", "talk_to_human")
+
+
 def test_of_two_questions_in_one_message_neither_is_passed_over(bot: Chatbot) -> None:
     reply = bot.respond("how do I wash the jacket? and which cards can I pay with?", "s1", "nora")
     assert reply.action == "clarify"
