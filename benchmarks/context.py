@@ -85,7 +85,7 @@ def measure(folder: Path, seeds: Sequence[int], epochs: int) -> dict[str, dict[s
 
 
 def main() -> None:
-    """Measure every domain and write the JSON."""
+    """Measure every domain and write the JSON, anew after each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder of the domains")
     parser.add_argument("--domains", default=",".join(DOMAINS))
@@ -95,14 +95,16 @@ def main() -> None:
     given = parser.parse_args()
     seeds = [int(seed) for seed in given.seeds.split(",")]
     results: dict[str, dict[str, float]] = {}
-    for domain in given.domains.split(","):
+    domains: list[str] = given.domains.split(",")
+    for number, domain in enumerate(domains, 1):
         for system, figures in measure(given.data / domain, seeds, given.epochs).items():
             own = results.setdefault(system, {})
             own[f"{domain}_accuracy"] = round(statistics.mean(figures["accuracy"]), 4)
             own[f"{domain}_accuracy_spread"] = round(max(figures["accuracy"]) - min(figures["accuracy"]), 4)
             own[f"{domain}_training_minutes"] = round(statistics.mean(figures["minutes"]), 1)
-    data = f"{given.data.name}: {given.domains}; seeds {given.seeds}; {given.epochs} epochs"
-    report.write(given.json, "context", data, results)
+        measured = ",".join(domains[:number])
+        data = f"{given.data.name}: {measured}; seeds {given.seeds}; {given.epochs} epochs"
+        report.write(given.json, "context", data, results)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ def measure(data: Labelled, seeds: Sequence[int]) -> dict[str, dict[str, float]]
         shutil.copytree(folder, small)
         quantize(small / "model.onnx")
         found["rapport, 8-bit"] = _quantized(small, data)
+    print(found, "now the naive loop, for many minutes", flush=True)
     started = time.monotonic()
     naive = _naive(data, seed)
     found["naive loop"] = {
@@ -72,7 +73,8 @@ def _naive(data: Labelled, seed: int) -> IntentNetwork:
     model = IntentNetwork(load_base(), len(classes))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     model.train()
-    for _ in range(EPOCHS):
+    for epoch in range(EPOCHS):
+        print(f"naive loop, epoch {epoch + 1} of {EPOCHS}", flush=True)
         for rows in torch.randperm(len(ids)).split(_BATCH):  # type: ignore[no-untyped-call]
             logits, _ = model(ids[rows], (ids[rows] > 0).long())
             loss = nn.functional.cross_entropy(logits * 10, targets[rows])
