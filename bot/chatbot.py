@@ -28,7 +28,7 @@ from bot.exporting import export
 from bot.forgetting import forget
 from bot.generation import Generation, GenerationError, make_chat_model
 from bot.locks import SessionLocks
-from bot.message import clean, has_words, refusal_of, understand
+from bot.message import clean, has_words, read_apart, refusal_of, understand
 from bot.models import Models, load
 from bot.pointing import asks_back, points_back
 from bot.policy import decide
@@ -263,8 +263,10 @@ class Chatbot(Runnable[ChatInput, Reply]):
     def encode_ahead(self, texts: Sequence[str]) -> None:
         """Encode messages in batches, for turns that follow: each is then not encoded by itself."""
         kept = [self._cut(clean(text)) for text in texts]
-        self.models.encoder.encode_ahead(kept)
-        self.models.classifier.encode_ahead(kept)
+        encoder, classifier, thresholds = self.models.encoder, self.models.classifier, self.models.thresholds
+        encoder.encode_ahead(kept)
+        classifier.encode_ahead(kept)
+        classifier.encode_ahead([*kept, *read_apart(self.desk, classifier, kept, thresholds.answer)])
 
     def relive(
         self, raw: str, session_id: str, customer_id: str, instead: Callable[[Lived], Kept] | None = None

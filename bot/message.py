@@ -20,7 +20,7 @@ from memory.told import validity
 _KEPT_CONTROLS = "\n\t"
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+|\n+")  # chats begin sentences with small letters, too
 _Judged = tuple[tuple[tuple[str, float], ...], bool]  # the likeliest intents with their confidence; in scope or not
-_SENTENCES = 8  # up to so many are read one by one: each costs as much as a message
+_MOST_SENTENCES = 8  # up to so many are read one by one: each costs as much as a message
 # Marks that turn the reading direction around: they could make a page show something else than is there.
 _DIRECTION_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -78,7 +78,7 @@ def understand(
         return Understood(((intent, 1.0),), True, facts, later)
     whole = _judged(classifier, vector[None, :], earlier)[0]
     # Where the bot waits for an answer, "Yes. And …" is one.
-    if not context.pending and not _asks(desk, whole, sure) and 1 < len(sentences := _split(text)) <= _SENTENCES:
+    if not context.pending and not _asks(desk, whole, sure) and (sentences := _sentences(text)):
         read = _judged(classifier, classifier.encode(sentences), earlier)
         asked = [one for one in read if _asks(desk, one, sure)]
         if len({intents[0][0] for intents, _ in asked}) == 1:
@@ -86,8 +86,17 @@ def understand(
     return Understood(*whole, facts, later)
 
 
-def _split(text: str) -> list[str]:
-    return [one for one in _SENTENCE.split(text) if has_words(one)]
+def read_apart(desk: Desk, classifier: IntentClassifier, texts: Sequence[str], sure: float) -> list[str]:
+    """Return the sentences that `understand` will read one by one in messages of which nothing else is known."""
+    judged = _judged(classifier, classifier.encode(texts), classifier.encode([]))
+    unsure = (text for text, whole in zip(texts, judged, strict=True) if not _asks(desk, whole, sure))
+    return [sentence for text in unsure for sentence in _sentences(text)]
+
+
+def _sentences(text: str) -> list[str]:
+    """Return the sentences of a message; nothing where it is one, or has too many."""
+    found = [one for one in _SENTENCE.split(text) if has_words(one)]
+    return found if 1 < len(found) <= _MOST_SENTENCES else []
 
 
 def _judged(

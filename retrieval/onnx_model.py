@@ -55,11 +55,16 @@ class OnnxModel:
         self._together = Together(self._states) if STATES in names and self._is_exact() else None
 
     def run_ahead(self, texts: Sequence[str]) -> None:
-        """Run texts in batches now; `run` returns for each what was found then, until others are run ahead."""
-        self._known = {}
-        fresh = list(dict.fromkeys(texts))
+        """Run texts in batches now; `run` returns for each what was found then, until it is not among those run ahead.
+
+        A text that was run ahead the last time, too, is not run again.
+        """
+        known = {text: self._known[text] for text in texts if text in self._known}
+        self._known = {}  # `run` must not look there
+        fresh = list(dict.fromkeys(text for text in texts if text not in known))
         outputs = self.run(fresh) if fresh else {}
-        self._known = {text: {name: values[row] for name, values in outputs.items()} for row, text in enumerate(fresh)}
+        found = {text: {name: values[row] for name, values in outputs.items()} for row, text in enumerate(fresh)}
+        self._known = known | found
 
     def run(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> dict[str, NDArray[np.float32]]:
         """Return each output of the model as an array of shape `(n, ...)`, rows in the order of `texts`."""

@@ -120,5 +120,7 @@ def test_what_was_encoded_ahead_is_what_a_message_has_by_itself(encoder: Encoder
     ahead = np.stack([encoder.encode([text])[0] for text in texts])
     np.testing.assert_array_equal(encoder.encode(texts), ahead)
     np.testing.assert_allclose(ahead, alone, atol=1e-6)
+    encoder.encode_ahead([*texts, "and a tent"])
+    np.testing.assert_array_equal(encoder.encode(texts), ahead)
     encoder.encode_ahead([])
     np.testing.assert_array_equal(encoder.encode([texts[0]])[0], alone[0])
