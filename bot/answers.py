@@ -230,7 +230,7 @@ class Answers:
             values["handoff"] = self._handoff(context)
         text, wording = self.say(action.reply, context, values)
         starters = tuple(self._desk.answers[intent].title for intent in self._desk.settings.starters)
-        quiet = action.hand_off or action.reply in ("noted", "forget_kept")
+        quiet = action.hand_off or action.reply in ("acknowledged", "noted", "forget_kept")
         return Rendered(
             text,
             "handoff" if action.hand_off else action.reply,

@@ -132,6 +132,11 @@ class Answer(_File):
             raise ValueError(f"`handoff` names {', '.join(sorted(unknown))}, which `outcomes` does not have")
         return self
 
+    @property
+    def asks(self) -> bool:
+        """Whether whoever says this wants something: mere talk, such as thanks, does not."""
+        return bool(self.topic or self.recap or self.forget)
+
     def hands_off(self, outcome: str | None) -> bool:
         """Return whether a colleague takes over after this answer, given the outcome of its look-up."""
         return self.handoff if isinstance(self.handoff, bool) else outcome in self.handoff

@@ -116,8 +116,7 @@ def _asks(desk: Desk, judged: _Judged, sure: float) -> bool:
     """Return whether what was judged surely asks for something: mere talk, such as thanks, does not."""
     intents, in_scope = judged
     name, confidence = intents[0]
-    answer = desk.answers[name]
-    return in_scope and confidence >= sure and bool(answer.topic or answer.recap or answer.forget)
+    return in_scope and confidence >= sure and desk.answers[name].asks
 
 
 def _holds_later(spec: FactSpec, value: str, text: str, context: Context) -> bool:

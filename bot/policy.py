@@ -36,8 +36,9 @@ def decide(
 
     In order: a colleague who was asked for by a button; an earlier value that the message points back to; what the bot
     has just asked for; a confident intent; facts alone; what was said earlier, if that is asked; a choice between close
-    intents; a help page that fits; and at last the admission that it was not understood, which after a few times
-    becomes a handoff. `find` looks for help pages; it is called only where they may matter.
+    intents; a help page that fits; a nod, where it is surely talk of whatever kind; and at last the admission that it
+    was not understood, which after a few times becomes a handoff. `find` looks for help pages; it is called only where
+    they may matter.
     """
     if understood.wants_colleague:
         return Say("handed_over_on_request", hand_off=True), ()
@@ -164,6 +165,8 @@ def _next_best(
         return Say("noted")
     if not understood.in_scope:
         return Say("out_of_scope")
+    if not context.pending and _is_talk(desk, understood, thresholds.answer):
+        return Say("acknowledged")
     if context.pending.get("kind") == "ask" and not _failed_before(context, 1):
         return Ask(context.pending["intent"], context.pending["fact"])
     if _failed_before(context, desk.settings.policy.hand_over_after - 1):
@@ -193,6 +196,11 @@ def _close_intents(desk: Desk, understood: Understood) -> tuple[str, ...]:
             offered.append(intent)
             covered += confidence
     return tuple(offered) if covered >= CLARIFY_TOGETHER else ()
+
+
+def _is_talk(desk: Desk, understood: Understood, sure: float) -> bool:
+    """Return whether a message surely asks for nothing, though it may be thanks as well as a farewell."""
+    return sum(confidence for intent, confidence in understood.intents if not desk.answers[intent].asks) >= sure
 
 
 def _failed_before(context: Context, times: int) -> bool:

@@ -21,6 +21,7 @@ from memory.boundaries import ANONYMOUS
 
 IDENTIFIED = "customer:"  # how the ids of customers begin whom a portal names, so that none is a visitor's
 _NAME = re.compile(r"[\w.:@+|-]{1,119}")
+_PROVEN = "rapport.caller"  # in the scope of a request
 _FORM = "1 to 119 letters, digits or _ . : @ + | -"
 
 
@@ -112,11 +113,17 @@ class Callers:
         return [token for token in tokens if token]
 
     def proven(self, request: HTTPConnection) -> Caller:
-        """Do what `caller` does, for any connection.
+        """Do what `caller` does, for any connection; what a request has proven is not checked again in it.
 
         Raises:
             ApiError: it proves nobody (401).
         """
+        caller: Caller | None = request.scope.get(_PROVEN)
+        if caller is None:
+            caller = request.scope[_PROVEN] = self._check(request)
+        return caller
+
+    def _check(self, request: HTTPConnection) -> Caller:
         header = request.headers.get("authorization")
         if header is not None:
             scheme, _, token = header.partition(" ")

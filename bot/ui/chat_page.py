@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -77,7 +78,8 @@ THEME = gr.themes.Soft(
 
 def chat_page(bot: Chatbot, visitors: Visitors) -> gr.Blocks:
     """Return the page; the customer is whoever the signed cookie of a request says."""
-    desk = bot.desk.settings
+    desk, does = bot.desk.settings, _Page(bot, visitors)
+    page: gr.Blocks
     with gr.Blocks(title=f"{desk.name} · {desk.bot_name}", fill_height=True, analytics_enabled=False) as page:
         # Which conversation this browser shows; it opens nothing, since the customer comes from the cookie.
         session = gr.BrowserState("", storage_key="rapport_session", secret="rapport")  # noqa: S106 - protects nothing
@@ -85,71 +87,82 @@ def chat_page(bot: Chatbot, visitors: Visitors) -> gr.Blocks:
         with gr.Row(equal_height=False):
             with gr.Column(scale=7, min_width=320):
                 with gr.Row(elem_id="head-row"):
-                    gr.HTML(
-                        f"<h1>{plain(desk.name)}</h1><p>Chat with {plain(desk.bot_name)}, who remembers you.</p>",
-                        elem_id="head",
-                    )
+                    about = f"<h1>{plain(desk.name)}</h1><p>Chat with {plain(desk.bot_name)}, who remembers you.</p>"
+                    gr.HTML(about, elem_id="head")
                     new = gr.Button("New conversation", size="sm", elem_id="new", scale=0, min_width=150)
-                conversation = gr.Chatbot(
-                    elem_id="chat",
-                    show_label=False,
-                    label="Conversation",
-                    height="68vh",
-                    latex_delimiters=[],
-                    buttons=[],
-                    layout="bubble",
-                    allow_tags=False,
-                )
-                message = gr.Textbox(
-                    elem_id="message",
-                    show_label=False,
-                    label="Your message",
-                    placeholder="Write a message…",
-                    submit_btn=True,
-                    lines=1,
-                    max_lines=5,
-                    interactive=False,  # until the conversation is there: a message before that would begin another one
-                )
+                conversation, message = _conversation(), _message()
             with gr.Column(scale=4, min_width=300, elem_id="panel"):
                 memory_panel(bot, visitors, session, turns_seen, conversation)
-
-        def open_page(shown: str, request: gr.Request) -> tuple[str, Any, int, Any]:
-            customer = _customer(visitors, request)
-            shown = shown if _is_current(bot, customer, shown) else _latest(bot, customer) or uuid.uuid4().hex
-            return shown, show(bot, customer, shown), 1, gr.update(interactive=True, autofocus=True)
-
-        def start_new(seen: int, request: gr.Request) -> tuple[str, Any, int]:
-            shown = f"{bot.clock():%Y%m%dT%H%M%S}-{uuid.uuid4().hex}"
-            return shown, show(bot, _customer(visitors, request), shown), seen + 1
-
-        def send(text: str, history: Messages, shown: str, request: gr.Request) -> Iterator[tuple[str, Any]]:
-            yield from _converse(bot, text, history, shown, _customer(visitors, request))
-
-        def choose(
-            event: gr.SelectData, history: Messages, shown: str, request: gr.Request
-        ) -> Iterator[tuple[str, Any]]:
-            yield from _converse(bot, str(event.value), history, shown, _customer(visitors, request))
-
-        def thumb(event: gr.LikeData, shown: str, request: gr.Request) -> None:
-            customer = _customer(visitors, request)
-            turns = transcript(bot.memory.store, shown, customer)
-            place = int(event.index if isinstance(event.index, int) else event.index[0])
-            shown_by = [None, *(turn for turn in turns for _ in _bubbles(bot, turn))]
-            if 0 <= place < len(shown_by) and (turn := shown_by[place]) is not None:
-                rate(bot.memory.store, customer, turn.id, 1 if event.liked else -1, bot.clock())
-
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
         again = {"fn": lambda seen: seen + 1, "inputs": turns_seen, "outputs": turns_seen, **quiet}
-        page.load(open_page, session, [session, conversation, turns_seen, message], **quiet)
+        page.load(does.open, session, [session, conversation, turns_seen, message], **quiet)
         inputs, outputs = [conversation, session], [message, conversation]
-        sent = message.submit(send, [message, *inputs], outputs, **quiet)
-        chosen = conversation.option_select(choose, inputs, outputs, **quiet)
+        sent = message.submit(does.send, [message, *inputs], outputs, **quiet)
+        chosen = conversation.option_select(does.choose, inputs, outputs, **quiet)
         sent.then(**again)
         chosen.then(**again)
-        new.click(start_new, turns_seen, [session, conversation, turns_seen], **quiet)
-        conversation.like(thumb, session, None, **quiet)
-    blocks: gr.Blocks = page
-    return blocks
+        new.click(does.begin_anew, turns_seen, [session, conversation, turns_seen], **quiet)
+        conversation.like(does.rate, session, None, **quiet)
+    return page
+
+
+def _conversation() -> gr.Chatbot:
+    return gr.Chatbot(
+        elem_id="chat",
+        show_label=False,
+        label="Conversation",
+        height="68vh",
+        latex_delimiters=[],
+        buttons=[],
+        layout="bubble",
+        allow_tags=False,
+    )
+
+
+def _message() -> gr.Textbox:
+    return gr.Textbox(
+        elem_id="message",
+        show_label=False,
+        label="Your message",
+        placeholder="Write a message…",
+        submit_btn=True,
+        lines=1,
+        max_lines=5,
+        interactive=False,  # until the conversation is there: a message before that would begin another one
+    )
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What happens on the page: it is opened, something is said or chosen, a reply is rated."""
+
+    bot: Chatbot
+    visitors: Visitors
+
+    def open(self, shown: str, request: gr.Request) -> tuple[str, Any, int, Any]:
+        customer = _customer(self.visitors, request)
+        shown = shown if _is_current(self.bot, customer, shown) else _latest(self.bot, customer) or uuid.uuid4().hex
+        return shown, show(self.bot, customer, shown), 1, gr.update(interactive=True, autofocus=True)
+
+    def begin_anew(self, seen: int, request: gr.Request) -> tuple[str, Any, int]:
+        shown = f"{self.bot.clock():%Y%m%dT%H%M%S}-{uuid.uuid4().hex}"
+        return shown, show(self.bot, _customer(self.visitors, request), shown), seen + 1
+
+    def send(self, text: str, history: Messages, shown: str, request: gr.Request) -> Iterator[tuple[str, Any]]:
+        yield from _converse(self.bot, text, history, shown, _customer(self.visitors, request))
+
+    def choose(
+        self, event: gr.SelectData, history: Messages, shown: str, request: gr.Request
+    ) -> Iterator[tuple[str, Any]]:
+        yield from _converse(self.bot, str(event.value), history, shown, _customer(self.visitors, request))
+
+    def rate(self, event: gr.LikeData, shown: str, request: gr.Request) -> None:
+        customer = _customer(self.visitors, request)
+        turns = transcript(self.bot.memory.store, shown, customer)
+        place = int(event.index if isinstance(event.index, int) else event.index[0])
+        shown_by = [None, *(turn for turn in turns for _ in _bubbles(self.bot, turn))]
+        if 0 <= place < len(shown_by) and (turn := shown_by[place]) is not None:
+            rate(self.bot.memory.store, customer, turn.id, 1 if event.liked else -1, self.bot.clock())
 
 
 def _converse(bot: Chatbot, text: str, history: Messages, session_id: str, customer: str) -> Iterator[tuple[str, Any]]:

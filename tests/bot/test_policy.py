@@ -65,6 +65,14 @@ def test_a_page_is_quoted_where_it_fits_well_enough(
     assert seen == candidates
 
 
+def test_what_is_surely_mere_talk_gets_a_nod_whatever_kind_of_talk_it_is(desk: Desk) -> None:
+    talk = Understood((("thanks", 0.5), ("goodbye", 0.35)), True)
+    perhaps_not = Understood((("thanks", 0.5), ("goodbye", 0.2), ("order_status", 0.15)), True)
+
+    assert decide(desk, THRESHOLDS, talk, CONTEXT, list)[0] == Say("acknowledged")
+    assert decide(desk, THRESHOLDS, perhaps_not, CONTEXT, list)[0] == Say("not_understood", failure=True)
+
+
 def test_what_is_out_of_scope_and_fits_no_page_is_declined(desk: Desk) -> None:
     outside = Understood((("order_status", 0.9),), in_scope=False)
 

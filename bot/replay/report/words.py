@@ -20,6 +20,7 @@ ACTIONS: Mapping[str, str] = {
     "confirm": "Asked whether a remembered detail is meant",
     "clarify": "Asked which of several things is meant",
     "forget": "Asked whether to forget, or forgot",
+    "acknowledged": "Took it as mere talk",
     "fact_noted": "Noted a detail",
     "fact_corrected": "Corrected a detail",
     "noted": "Noted it for the colleague",
