@@ -229,12 +229,13 @@ class Answers:
         if action.hand_off:
             values["handoff"] = self._handoff(context)
         text, wording = self.say(action.reply, context, values)
-        starters = tuple(self._desk.answers[intent].title for intent in self._desk.settings.starters)
+        starters = self._desk.settings.starters
+        offered = list(dict.fromkeys((*action.near, *starters)))[: max(len(action.near), len(starters))]
         quiet = action.hand_off or action.reply in ("acknowledged", "noted", "forget_kept")
         return Rendered(
             text,
             "handoff" if action.hand_off else action.reply,
-            suggestions=() if quiet else starters,
+            suggestions=() if quiet else tuple(self._desk.answers[intent].title for intent in offered),
             about=action.facts,
             state="handed_over" if action.hand_off else "open",
             failure=action.failure,

@@ -148,8 +148,9 @@ def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action 
 
 
 def _close(desk: Desk, understood: Understood) -> Action | None:
-    close = _close_intents(desk, understood) if understood.in_scope else ()
-    return Clarify(close) if close else None
+    near = _near(desk, understood) if understood.in_scope else ()
+    together = sum(confidence for intent, confidence in understood.intents if intent in near)
+    return Clarify(near) if together >= CLARIFY_TOGETHER else None
 
 
 def _next_best(
@@ -164,14 +165,14 @@ def _next_best(
     if context.handed_over:
         return Say("noted")
     if not understood.in_scope:
-        return Say("out_of_scope")
+        return Say("out_of_scope", near=_near(desk, understood))
     if not context.pending and _is_talk(desk, understood, thresholds.answer):
         return Say("acknowledged")
     if context.pending.get("kind") == "ask" and not _failed_before(context, 1):
         return Ask(context.pending["intent"], context.pending["fact"])
     if _failed_before(context, desk.settings.policy.hand_over_after - 1):
         return Say("handed_over_after_failures", failure=True, hand_off=True)
-    return Say("not_understood", failure=True)
+    return Say("not_understood", failure=True, near=_near(desk, understood))
 
 
 def _fitting(thresholds: Thresholds, candidates: Sequence[Candidate]) -> int | None:
@@ -187,15 +188,10 @@ def _fitting(thresholds: Thresholds, candidates: Sequence[Candidate]) -> int | N
     return best if candidates[best].similarity >= thresholds.passage else None
 
 
-def _close_intents(desk: Desk, understood: Understood) -> tuple[str, ...]:
-    """Return the two or three intents worth offering: together likely, none of them mere conversation."""
-    offered: list[str] = []
-    covered = 0.0
-    for intent, confidence in understood.intents[:3]:
-        if confidence >= CLARIFY_EACH and desk.answers[intent].topic:
-            offered.append(intent)
-            covered += confidence
-    return tuple(offered) if covered >= CLARIFY_TOGETHER else ()
+def _near(desk: Desk, understood: Understood) -> tuple[str, ...]:
+    """Return the intents that a message may be about, up to three, none of them mere conversation."""
+    likely = understood.intents[:3]
+    return tuple(name for name, confidence in likely if confidence >= CLARIFY_EACH and desk.answers[name].topic)
 
 
 def _is_talk(desk: Desk, understood: Understood, sure: float) -> bool:

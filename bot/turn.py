@@ -138,11 +138,12 @@ class LookBack:
 
 @dataclass(frozen=True)
 class Say:
-    """Say one of the bot's own sentences; `failure` counts towards handing over."""
+    """Say one of the bot's own sentences; `failure` counts towards handing over, `near` are intents offered with it."""
 
     reply: str
     failure: bool = False
     hand_off: bool = False
+    near: tuple[str, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -61,7 +61,8 @@ def test_a_page_is_quoted_where_it_fits_well_enough(
 
     action, seen = decide(desk, THRESHOLDS, UNSURE, CONTEXT, lambda: candidates)
 
-    assert action == (Say("not_understood", failure=True) if quoted is None else Quote(quoted))
+    nothing_fits = Say("not_understood", failure=True, near=("order_status",))
+    assert action == (nothing_fits if quoted is None else Quote(quoted))
     assert seen == candidates
 
 
@@ -70,7 +71,9 @@ def test_what_is_surely_mere_talk_gets_a_nod_whatever_kind_of_talk_it_is(desk: D
     perhaps_not = Understood((("thanks", 0.5), ("goodbye", 0.2), ("order_status", 0.15)), True)
 
     assert decide(desk, THRESHOLDS, talk, CONTEXT, list)[0] == Say("acknowledged")
-    assert decide(desk, THRESHOLDS, perhaps_not, CONTEXT, list)[0] == Say("not_understood", failure=True)
+    assert decide(desk, THRESHOLDS, perhaps_not, CONTEXT, list)[0] == Say(
+        "not_understood", failure=True, near=("order_status",)
+    )
 
 
 def test_what_is_out_of_scope_and_fits_no_page_is_declined(desk: Desk) -> None:
@@ -78,4 +81,4 @@ def test_what_is_out_of_scope_and_fits_no_page_is_declined(desk: Desk) -> None:
 
     action, _ = decide(desk, THRESHOLDS, outside, CONTEXT, lambda: found(desk, (0.3, 0.1)))
 
-    assert action == Say("out_of_scope")
+    assert action == Say("out_of_scope", near=("order_status",))
