@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -28,7 +28,7 @@ from bot.exporting import export
 from bot.forgetting import forget
 from bot.generation import Generation, GenerationError, make_chat_model
 from bot.locks import SessionLocks
-from bot.message import clean, has_words, read_apart, refusal_of, understand
+from bot.message import clean, has_words, refusal_of, understand
 from bot.models import Models, load
 from bot.pointing import asks_back, points_back
 from bot.policy import decide
@@ -38,7 +38,7 @@ from bot.reload import Watch
 from bot.retention import Retention
 from bot.settings import Settings, read_settings
 from bot.stopwatch import Stopwatch
-from bot.turn import Forget, Kept, Lived, Reply, Understood, kept_reply, whole
+from bot.turn import Forget, Kept, Reply, Understood, kept_reply, whole
 from memory import ConversationMemory, Store
 from memory.boundaries import Boundaries, Kind
 from memory.conversation import Budgets, Context, ForgottenError, WrongCustomerError
@@ -259,39 +259,6 @@ class Chatbot(Runnable[ChatInput, Reply]):
         with self._locks.hold(session_id):
             told = turn_of_request(self.memory.store, session_id, customer_id, key) if key else None
             return told.id if told else self.memory.tell(session_id, customer_id, text, self.clock(), key)
-
-    def encode_ahead(self, texts: Sequence[str]) -> None:
-        """Encode messages in batches, for turns that follow: each is then not encoded by itself."""
-        kept = [self._cut(clean(text)) for text in texts]
-        encoder, classifier, thresholds = self.models.encoder, self.models.classifier, self.models.thresholds
-        encoder.encode_ahead(kept)
-        classifier.encode_ahead(kept)
-        classifier.encode_ahead([*kept, *read_apart(self.desk, classifier, kept, thresholds.answer)])
-
-    def relive(
-        self, raw: str, session_id: str, customer_id: str, instead: Callable[[Lived], Kept] | None = None
-    ) -> Lived:
-        """Decide a turn as `respond` does, and keep what `instead` makes of it: what the customer saw back then.
-
-        Without `instead` the bot's own reply is kept. A turn that fails is not kept, and its reply says so.
-
-        Raises:
-            ValueError, WrongCustomerError: as of `respond`.
-        """
-        session_id, customer_id = make_ids(session_id, customer_id)
-        started = time.perf_counter()
-        with self._locks.hold(session_id):
-            try:
-                turn = self._decide(clean(raw), session_id, customer_id, False)
-                own = turn.kept(self.recaps)
-                lived = Lived(own.text, own.decision, turn.context, turn.timings)
-                reply = self._keep(turn, started, instead=instead(lived) if instead else own)
-            except (WrongCustomerError, ForgottenError):
-                raise
-            except Exception:  # noqa: BLE001 - the edge of a turn, as in `_turn`
-                _LOG.exception("A turn of session %s failed and was not kept.", session_id)
-                return Lived(self.desk.replies["failed"][0], {"action": "failed"}, None, {})
-        return replace(lived, timings=reply.timings, turn_id=reply.turn_id)
 
     def invoke(self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any) -> Reply:
         """Do what `respond` does, as a Runnable."""

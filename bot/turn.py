@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from langchain_core.messages import AIMessageChunk
 
-from memory import Context, Fact, Turn
+from memory import Fact, Turn
 from memory.store import to_text
 
 _NO_SLUG = re.compile(r"[^\w-]")
@@ -194,20 +194,6 @@ class Kept:
     text: str
     decision: Mapping[str, Any]
     handed_over: bool
-
-
-@dataclass(frozen=True)
-class Lived:
-    """A turn that was decided again: the bot's own reply and decision record, and the context they came from.
-
-    `context` is None and `turn_id` 0 where the turn failed. `timings` are milliseconds by stage.
-    """
-
-    reply: str
-    decision: Mapping[str, Any]
-    context: Context | None
-    timings: Mapping[str, float]
-    turn_id: int = 0
 
 
 def whole(pieces: Iterable[Reply]) -> Reply:

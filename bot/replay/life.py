@@ -9,12 +9,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bot.chatbot import Chatbot
 from bot.replay.parts import State
+from bot.replay.reliving import Lived, RelivingChatbot
 from bot.replay.run_folder import Remembered, SeenMessage, TurnRecord, TurnTiming
 from bot.replay.spoken import Spoken, as_seen, safe_id, turns_of
 from bot.settings import read_settings
-from bot.turn import Lived
 from finetune.logs import Conversation
 from memory import Context, Store
 from memory.retention import retain
@@ -36,7 +35,7 @@ class Life:
         self._state = state
         self._now = today
         settings = read_settings(home=scratch, desk=state.desk.folder)
-        self._bot = Chatbot(
+        self._bot = RelivingChatbot(
             state.desk,
             state.models,
             Store("sqlite://"),

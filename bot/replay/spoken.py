@@ -10,8 +10,9 @@ from typing import Any
 
 from bot.calls import ID
 from bot.desk import Desk
+from bot.replay.reliving import Lived
 from bot.replay.run_folder import SeenMessage
-from bot.turn import Kept, Lived
+from bot.turn import Kept
 from finetune.logs import Conversation, LogMessage
 from memory.particulars import find_questions, states
 
