@@ -61,7 +61,7 @@ class Answers:
             ToolError: a tool of the desk failed.
         """
         if isinstance(action, Answer):
-            return self._answer(action, context, text)
+            return self._each(action, context, text) if action.listed else self._answer(action, context, text)
         if isinstance(action, Quote):
             return self._quote(candidates[action.candidate], context)
         if isinstance(action, Clarify):
@@ -100,6 +100,15 @@ class Answers:
     def button(self, name: str) -> str:
         """Return the label of one of the bot's own buttons."""
         return self._desk.replies[name][0]
+
+    def _each(self, action: Answer, context: Context, message: str) -> Rendered:
+        """Return the answers for all values that a fact has in a message, one after the other, as one reply."""
+        ((fact, values),) = action.listed.items()
+        facts = [{**action.facts, fact: value} for value in values]
+        parts = [self._answer(Answer(action.intent, one), context, message) for one in facts]
+        leads = next((part for part in parts if part.hand_off), parts[-1])  # one look-up may hand over
+        sources = dict.fromkeys(source for part in parts for source in part.sources)
+        return replace(leads, text="\n\n".join(part.text for part in parts), sources=tuple(sources))
 
     def _answer(self, action: Answer, context: Context, message: str) -> Rendered:
         answer = self._desk.answers[action.intent]

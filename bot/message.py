@@ -70,12 +70,14 @@ def understand(
     Raises:
         TimeoutError: a pattern of the desk takes too long.
     """
-    told = find_facts(list(desk.facts.values()), text, context.pending.get("fact"))
+    found = find_facts(list(desk.facts.values()), text, context.pending.get("fact"))
+    told = {name: values[-1] for name, values in found.items()}
     later = {name: value for name, value in told.items() if _holds_later(desk.facts[name], value, text, context)}
     facts = {name: value for name, value in told.items() if name not in later}
+    listed = {name: found[name] for name in facts if len(found[name]) > 1}
     intent = _button(desk, text, context)
     if intent is not None:
-        return Understood(((intent, 1.0),), True, facts, later)
+        return Understood(((intent, 1.0),), True, facts, later, listed)
     whole = _judged(classifier, vector[None, :], earlier)[0]
     # Where the bot waits for an answer, "Yes. And …" is one.
     if not context.pending and not _asks(desk, whole, sure) and (sentences := _sentences(text)):
@@ -83,7 +85,7 @@ def understand(
         asked = [one for one in read if _asks(desk, one, sure)]
         if len({intents[0][0] for intents, _ in asked}) == 1:
             whole = asked[0]
-    return Understood(*whole, facts, later)
+    return Understood(*whole, facts, later, listed)
 
 
 def read_apart(desk: Desk, classifier: IntentClassifier, texts: Sequence[str], sure: float) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from bot.desk import Desk
 from bot.turn import Action, Answer, Ask, Clarify, Confirm, Forget, GoBack, LookBack, Quote, Say, Understood
@@ -56,8 +57,14 @@ def decide(
     return _next_best(desk, thresholds, understood, context, candidates), candidates
 
 
-def act(desk: Desk, intent: str, context: Context, facts: Mapping[str, str]) -> Answer | Ask | Confirm | Forget:
-    """Return how to serve an intent, given the facts of this message.
+def act(
+    desk: Desk,
+    intent: str,
+    context: Context,
+    facts: Mapping[str, str],
+    listed: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+) -> Answer | Ask | Confirm | Forget:
+    """Return how to serve an intent, given the facts of this message, and of which of them it lists several values.
 
     A needed fact counts as known when it is in the message or this session talks about it; one from an earlier session
     is confirmed first, and one that is not known is asked for.
@@ -78,7 +85,8 @@ def act(desk: Desk, intent: str, context: Context, facts: Mapping[str, str]) -> 
         if remembered.session_id != context.session_id:
             return Confirm(intent, need)
         known[need] = remembered.value
-    return Answer(intent, known)
+    each = {need: listed[need] for need in answer.needs if answer.tool and need in listed}
+    return Answer(intent, known, each if len(each) == 1 else {})
 
 
 def _pointed_back(desk: Desk, thresholds: Thresholds, understood: Understood, context: Context) -> Action | None:
@@ -110,7 +118,7 @@ def _settle_pending(desk: Desk, understood: Understood, context: Context) -> Act
         return None
     means = desk.answers[understood.intent].means
     if kind in ("ask", "confirm") and fact in understood.facts:
-        return act(desk, intent, context, understood.facts)
+        return act(desk, intent, context, understood.facts, understood.listed)
     if kind == "confirm":
         if means == "yes" and fact in context.facts:
             return act(desk, intent, context, {fact: context.facts[fact].value})
@@ -133,7 +141,7 @@ def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, conte
         return None
     if understood.asks_back and not answer.topic and not answer.recap:
         return None  # "did I ever mention a dog to you?" is no small talk
-    return act(desk, understood.intent, context, understood.facts)
+    return act(desk, understood.intent, context, understood.facts, understood.listed)
 
 
 def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action | None:

@@ -49,6 +49,7 @@ class Understood:
     """What a message says: `intents` with calibrated confidence, most likely first; `facts` name to value.
 
     Facts that hold only from a later day on are not among them but in `later`: they are kept, and no reply uses them.
+    `listed` are those of which the message lists several values, the one in `facts` last: "R-10234 and R-10250".
     `asks_back` is whether it plainly asks about what was said earlier.
     `wants_colleague` says that a colleague was asked for by a button, whatever the words are.
     """
@@ -57,6 +58,7 @@ class Understood:
     in_scope: bool
     facts: Mapping[str, str] = field(default_factory=dict)
     later: Mapping[str, str] = field(default_factory=dict)
+    listed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     wants_colleague: bool = False
     pointed_at: PointedAt | None = None
     asks_back: bool = False
@@ -79,10 +81,14 @@ class Understood:
 
 @dataclass(frozen=True)
 class Answer:
-    """Say the approved answer of an intent, looking things up first where it calls a tool."""
+    """Say the approved answer of an intent, looking things up first where it calls a tool.
+
+    `listed` are several values of one fact, each to be looked up; nothing where there is one.
+    """
 
     intent: str
     facts: Mapping[str, str] = field(default_factory=dict)
+    listed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,9 @@ from memory.particulars import sentences
 from memory.validity import ALWAYS, Validity, read_validity
 
 _CLAUSE = regex.compile(r";|\band\b|\bthen\b|\bbut\b", regex.IGNORECASE)
+# What stands between two values of a list.
+_LISTED = regex.compile(r"\s*[,;/&+]?\s*(?:(?:and|or|und|oder|et|ou|y|o)\b)?\s*(?:(?:the|my)\s)?", regex.IGNORECASE)
+_MOST_LISTED = 5
 _ANY_DAY = datetime(2026, 1, 1)  # where words about time stand does not depend on the day
 
 
@@ -47,15 +50,32 @@ class FactSpec:
         Raises:
             TimeoutError: one of the desk's patterns takes longer than a second.
         """
+        return next(reversed(self.find_all(text, asked=asked)), None)
+
+    def find_all(self, text: str, *, asked: bool = False) -> tuple[str, ...]:
+        """Return the values that a message lists at last, in its order: two of "R-10234 and R-10250", at most five.
+
+        Of "R-10234, no, R-10250" it is the last one alone.
+
+        Raises:
+            TimeoutError: one of the desk's patterns takes longer than a second.
+        """
         if self.dated:
             text, _ = read_validity(text, _ANY_DAY)
         found = [match for pattern in self.patterns for match in pattern.finditer(text, timeout=1)]
         if not found and asked:
             matches = (pattern.fullmatch(text.strip(), timeout=1) for pattern in self.answers)
             found = [match for match in matches if match]
+        found = [match for match in found if self.check is None or self.check(self._form(match["value"]))]
         found.sort(key=lambda match: match.start("value"))
-        values = [self._form(match["value"]) for match in found]
-        return next((value for value in reversed(values) if self.check is None or self.check(value)), None)
+        listed = found[-1:]
+        for one in found[-2::-1]:
+            between = text[one.end("value") : max(listed[-1].start(), one.end("value"))]
+            if not _LISTED.fullmatch(between):
+                break
+            listed.append(one)
+        values = dict.fromkeys(self._form(match["value"]) for match in listed)
+        return tuple(values)[:_MOST_LISTED][::-1]
 
     def validity(self, value: str, text: str, said: datetime) -> Validity:
         """Return from when until when a message says that a value holds, by the clause or sentence that says the value.
@@ -110,10 +130,13 @@ class Fact:
     superseded_at: datetime | None = None
 
 
-def find_facts(specs: Sequence[FactSpec], text: str, asked: str | None = None) -> dict[str, str]:
-    """Return the facts in a message, name to value; `asked` names the fact that the bot has just asked for."""
-    found = {spec.name: spec.find(text, asked=spec.name == asked) for spec in specs}
-    return {name: value for name, value in found.items() if value}
+def find_facts(specs: Sequence[FactSpec], text: str, asked: str | None = None) -> dict[str, tuple[str, ...]]:
+    """Return the facts in a message, name to values: those that it lists at last, of which the last one counts.
+
+    `asked` names the fact that the bot has just asked for.
+    """
+    found = {spec.name: spec.find_all(text, asked=spec.name == asked) for spec in specs}
+    return {name: values for name, values in found.items() if values}
 
 
 def same_value(one: str, other: str) -> bool:

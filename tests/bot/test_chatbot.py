@@ -66,6 +66,14 @@ def test_corrected_number_answers_the_same_question_again(bot: Chatbot) -> None:
     assert known(bot)["order_number"].value == "R-10234"
 
 
+def test_two_orders_in_one_message_are_both_looked_up(bot: Chatbot) -> None:
+    reply = bot.respond("where are R-10234 and R-10250??", "s1", "nora")
+    assert reply.action == "look_up"
+    assert "R-10234" in reply.text
+    assert "R-10250" in reply.text
+    assert [source.title for source in reply.sources if source.kind == "tool"] == ["R-10234", "R-10250"]
+
+
 def test_answer_shows_its_help_page(bot: Chatbot) -> None:
     reply = bot.respond("how many days do I have to return something?", "s1", "nora")
     assert (reply.action, reply.intent) == ("answer", "return_policy")

@@ -33,10 +33,25 @@ def test_the_last_value_in_a_message_wins() -> None:
     assert ORDER.find("R-10002, no wait, order 10001") == "R-10001"
 
 
+@pytest.mark.parametrize(
+    ("text", "listed"),
+    [
+        ("where are R-10001 and R-10002??", ("R-10001", "R-10002")),
+        ("R-10001, r10002 & order 10003", ("R-10001", "R-10002", "R-10003")),
+        ("R-10001 and R-10001", ("R-10001",)),
+        ("R-10001, no wait, R-10002", ("R-10002",)),
+        ("not R-10001 and R-10002 but R-10003", ("R-10003",)),
+        ("no order yet", ()),
+    ],
+)
+def test_values_that_are_listed_are_found_together(text: str, listed: tuple[str, ...]) -> None:
+    assert ORDER.find_all(text) == listed
+
+
 def test_a_bare_answer_counts_only_when_the_bot_has_asked() -> None:
     assert find_facts(SPECS, "it says 10234") == {}
     assert find_facts(SPECS, "it says 10234", asked="email") == {}
-    assert find_facts(SPECS, " it says 10234\n", asked="order_number") == {"order_number": "R-10234"}
+    assert find_facts(SPECS, " it says 10234\n", asked="order_number") == {"order_number": ("R-10234",)}
 
 
 def test_an_answer_must_be_the_whole_message() -> None:
@@ -46,10 +61,10 @@ def test_an_answer_must_be_the_whole_message() -> None:
 def test_several_facts_are_found_in_one_message_in_their_own_case() -> None:
     text = "My name is nora, mail Nora.B@Example.com, my fleece is size m"
     assert find_facts(SPECS, text) == {
-        "email": "nora.b@example.com",
-        "name": "Nora",
-        "size": "M",
-        "product": "Fellside Fleece",
+        "email": ("nora.b@example.com",),
+        "name": ("Nora",),
+        "size": ("M",),
+        "product": ("Fellside Fleece",),
     }
 
 

@@ -36,7 +36,7 @@ def tell(store: Store, encoder: Encoder, clock: Clock) -> Callable[..., Talk]:
 
     def tell(*texts: str, session: str = "s1") -> Talk:
         for text in texts:
-            talk(text, session=session, facts=find_facts([EMAIL], text))
+            talk(text, session=session, facts={name: values[-1] for name, values in find_facts([EMAIL], text).items()})
         return talk
 
     return tell
