@@ -207,13 +207,16 @@ class Answers:
         )
 
     def _forget(self, action: Forget, context: Context) -> Rendered:
+        labels = {"label": ", ".join(self._desk.facts[name].label for name in action.facts)}
         if action.confirmed:
-            text, wording = self.say("forgotten", context)
+            text, wording = self.say("facts_forgotten" if action.facts else "forgotten", context, labels)
             return Rendered(text, "forget", action.intent, wording=wording)
-        answer = self._desk.answers[action.intent]
-        text, wording = self._word(action.intent, answer.text, context, {})
+        if action.facts:
+            text, wording = self.say("forget_facts", context, labels)
+        else:
+            text, wording = self._word(action.intent, self._desk.answers[action.intent].text, context, {})
         buttons = (self.button("yes_button"), self.button("no_button"))
-        pending = {"kind": "forget", "intent": action.intent}
+        pending = {"kind": "forget", "intent": action.intent, "facts": list(action.facts)}
         return Rendered(text, "confirm", action.intent, suggestions=buttons, pending=pending, wording=wording)
 
     def _go_back(self, action: GoBack, context: Context, candidates: Sequence[Candidate], text: str) -> Rendered:

@@ -30,7 +30,7 @@ from bot.generation import Generation, GenerationError, make_chat_model
 from bot.locks import SessionLocks
 from bot.message import clean, has_words, refusal_of, understand
 from bot.models import Models, load
-from bot.pointing import asks_back, points_back
+from bot.pointing import asks_back, facts_to_forget, points_back
 from bot.policy import decide
 from bot.recaps import Recaps
 from bot.record import Gathered
@@ -349,12 +349,19 @@ class Chatbot(Runnable[ChatInput, Reply]):
         vector = hearing.result()[0]
         understood = understand(self.desk, models.classifier, kept, context, vector, earlier, models.thresholds.answer)
         pointed_at = points_back(self.desk, kept, context, partial(self.memory.values, context))
-        understood = replace(understood, wants_colleague=hand_over, pointed_at=pointed_at, asks_back=asks_back(kept))
+        understood = replace(
+            understood,
+            wants_colleague=hand_over,
+            pointed_at=pointed_at,
+            asks_back=asks_back(kept),
+            to_forget=facts_to_forget(self.desk, kept),
+        )
         watch.lap("understand")
         find = partial(models.find, kept, query)
         action, candidates = decide(self.desk, models.thresholds, understood, context, find)
         if isinstance(action, Forget) and action.confirmed:
-            self.forget(customer_id)
+            for fact in action.facts or ("",):
+                self.forget(customer_id, fact=fact)
             context = self.memory.load(session_id, customer_id, kept, query, context.now)
         rendered = self._answers.render(action, context, candidates, kept)
         watch.lap("decide")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.desk import Desk
+from bot.pointing import asks_detail
 from bot.turn import Understood
 from finetune import IntentClassifier
 from finetune.masking import mask_secrets
@@ -65,7 +66,7 @@ def understand(
     `vector` `(384,)` is what `classifier.encode` makes of the message, `earlier` `(k, 384)` what it made of the
     messages before it in the session, newest first. A message that does not ask something in scope, with the confidence
     `sure`, is taken for the one sentence of it that does, where there is one: "he'll be glad. do you take cheques" is
-    about payment.
+    about payment; "what's my name" plainly asks for a fact.
 
     Raises:
         TimeoutError: a pattern of the desk takes too long.
@@ -79,8 +80,12 @@ def understand(
     if intent is not None:
         return Understood(((intent, 1.0),), True, facts, later, listed)
     whole = _judged(classifier, vector[None, :], earlier)[0]
-    # Where the bot waits for an answer, "Yes. And …" is one.
-    if not context.pending and not _asks(desk, whole, sure) and (sentences := _sentences(text)):
+    if context.pending or _asks(desk, whole, sure):  # where the bot waits for an answer, "Yes. And …" is one
+        return Understood(*whole, facts, later, listed)
+    detail = next((intent for intent, answer in desk.answers.items() if answer.recap == "detail"), None)
+    if detail is not None and asks_detail(desk, text):
+        whole = ((detail, 1.0),), True
+    elif sentences := _sentences(text):
         read = _judged(classifier, classifier.encode(sentences), earlier)
         asked = [one for one in read if _asks(desk, one, sure)]
         if len({intents[0][0] for intents, _ in asked}) == 1:

@@ -1,4 +1,4 @@
-"""Messages that point back: "and the one before?" to an earlier value, "did I tell you …?" to what was said."""
+"""Messages that point back: "and the one before?" to an earlier value, "what's my name?" to a fact, "did I …?"."""
 
 from __future__ import annotations
 
@@ -34,6 +34,35 @@ _ASKS_BACK = regex.compile(
     |\bdo\ you\ (?:still\ )?(?:remember|recall)\b(?!\ me\W*$)""",
     regex.VERBOSE,
 )
+
+_EVERYTHING = regex.compile(r"\b(?:all|everything|anything|whole)\b")
+_ASKS_DETAIL = regex.compile(
+    r"^(?:(?:and|so|ok(?:ay)?|hi|hello|hey|please|then)[\s,!.]+)*"
+    r"(?:what(?:'?s| is| was)|tell me|do you (?:still )?know) my (?P<noun>[\w -]{2,40}?)(?: again| please| then| now)*\W*$"
+)
+
+
+def asks_detail(desk: Desk, text: str) -> bool:
+    """Return whether a message is plainly the question what one of the customer's facts is: "what's my name?"."""
+    asked = _ASKS_DETAIL.match(_plain(text))
+    return asked is not None and any(asked["noun"] in (spec.label.lower(), *spec.words) for spec in desk.facts.values())
+
+
+def named_facts(desk: Desk, text: str) -> tuple[str, ...]:
+    """Return the kinds of facts that a message names by what customers call them, the longest such name first."""
+    rest = _plain(text)
+    called = [(word, name) for name, spec in desk.facts.items() for word in spec.words]
+    named: list[str] = []
+    for word, name in sorted(called, key=lambda one: -len(one[0])):
+        if word in rest:
+            named.append(name)
+            rest = rest.replace(word, " ")
+    return tuple(dict.fromkeys(named))
+
+
+def facts_to_forget(desk: Desk, text: str) -> tuple[str, ...]:
+    """Return the kinds of facts that a message names, should it want them forgotten; none where it means everything."""
+    return () if _EVERYTHING.search(_plain(text)) else named_facts(desk, text)
 
 
 def asks_back(text: str) -> bool:

@@ -99,6 +99,8 @@ def _pointed_back(desk: Desk, thresholds: Thresholds, understood: Understood, co
     if pointed is None or pointed.fact in understood.facts or (sure and desk.answers[understood.intent].recap):
         return None
     if pointed.earlier is None:
+        if sure and pointed.fact in desk.answers[understood.intent].needs:  # "when will the other one come?"
+            return Ask(understood.intent, pointed.fact)
         return Say("nothing_earlier", facts={pointed.fact: pointed.than})
     asked = [understood.intent] if sure else []
     asked += [context.pending.get("intent", "")]
@@ -125,7 +127,7 @@ def _settle_pending(desk: Desk, understood: Understood, context: Context) -> Act
         return Ask(intent, fact) if means == "no" else None
     if kind == "forget":
         if means == "yes":
-            return Forget(intent, confirmed=True)
+            return Forget(intent, confirmed=True, facts=tuple(pending.get("facts", ())))
         return Say("forget_kept") if means == "no" else None
     if kind == "clarify":
         offered = [name for name, _ in understood.intents[:4] if name in pending.get("intents", ())]
@@ -141,6 +143,9 @@ def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, conte
         return None
     if understood.asks_back and not answer.topic and not answer.recap:
         return None  # "did I ever mention a dog to you?" is no small talk
+    if answer.forget:
+        held = tuple(name for name in understood.to_forget if name in context.facts)
+        return Forget(understood.intent, confirmed=False, facts=held)
     return act(desk, understood.intent, context, understood.facts, understood.listed)
 
 

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from bot.desk import Desk, fill
-from bot.pointing import asks_back
+from bot.pointing import asks_back, named_facts
 from bot.turn import Source
 from memory import Context, ConversationMemory, Turn
 from memory.commitments import Commitment
@@ -144,9 +144,9 @@ class Recaps:
     def _detail(self, context: Context, text: str) -> Recap:
         """Return the fact that the customer names, or the newest one where they name none; or the value before it."""
         lower = text.lower()
-        named = [(len(word), name) for name, spec in self._desk.facts.items() for word in spec.words if word in lower]
+        named = named_facts(self._desk, text)
         newest = max(context.facts.values(), key=lambda fact: fact.said_at, default=None)
-        name = max(named)[1] if named else newest.name if newest else next(iter(self._desk.facts), "")
+        name = named[0] if named else newest.name if newest else next(iter(self._desk.facts), "")
         label = self._desk.facts[name].label if name else ""
         fact, later = context.facts.get(name), [one for one in context.later if one.name == name]
         if _EARLIER.search(lower):

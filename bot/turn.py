@@ -50,7 +50,8 @@ class Understood:
 
     Facts that hold only from a later day on are not among them but in `later`: they are kept, and no reply uses them.
     `listed` are those of which the message lists several values, the one in `facts` last: "R-10234 and R-10250".
-    `asks_back` is whether it plainly asks about what was said earlier.
+    `asks_back` is whether it plainly asks about what was said earlier; `to_forget` are the facts that it names, should
+    it want something forgotten.
     `wants_colleague` says that a colleague was asked for by a button, whatever the words are.
     """
 
@@ -59,6 +60,7 @@ class Understood:
     facts: Mapping[str, str] = field(default_factory=dict)
     later: Mapping[str, str] = field(default_factory=dict)
     listed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    to_forget: tuple[str, ...] = ()
     wants_colleague: bool = False
     pointed_at: PointedAt | None = None
     asks_back: bool = False
@@ -123,10 +125,11 @@ class Quote:
 
 @dataclass(frozen=True)
 class Forget:
-    """Ask whether everything should be forgotten, or, once confirmed, forget it."""
+    """Ask whether some facts should be forgotten, or everything where none are named; once confirmed, forget them."""
 
     intent: str
     confirmed: bool
+    facts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -257,6 +257,24 @@ def test_forget_me_asks_first_and_then_forgets(bot: Chatbot) -> None:
     assert [turn.number for turn in transcript(bot.memory.store, "s1", "nora")] == [1]
 
 
+def test_a_fact_that_is_named_is_forgotten_alone(bot: Chatbot) -> None:
+    say(bot, "my name is Nora, my email is nora@example.com", "where is my order", "R-10234")
+    asked = bot.respond("forget my email please", "s1", "nora")
+    assert (asked.action, "email address" in asked.text) == ("confirm", True)
+    assert "email" in known(bot)
+    assert bot.respond("Yes", "s1", "nora").action == "forget"
+    assert set(known(bot)) == {"name", "order_number"}
+    assert not any("nora@example.com" in turn.text for turn in transcript(bot.memory.store, "s1", "nora"))
+
+
+@pytest.mark.parametrize("text", ["what's my name", "Hi! whats my name?", "do you know my email address"])
+def test_a_fact_is_told_to_whoever_plainly_asks_for_it(bot: Chatbot, text: str) -> None:
+    say(bot, "my name is Nora, my email is nora@example.com")
+    reply = bot.respond(text, "s2", "nora")
+    assert reply.action == "recap"
+    assert ("nora@example.com" if "email" in text else "Nora") in reply.text
+
+
 def test_turn_survives_a_restart(make_bot: Callable[..., Chatbot]) -> None:
     first = make_bot()
     reply = first.respond("how long does delivery take?", "s1", "nora")
