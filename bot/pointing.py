@@ -38,7 +38,8 @@ _ASKS_BACK = regex.compile(
 _EVERYTHING = regex.compile(r"\b(?:all|everything|anything|whole)\b")
 _ASKS_DETAIL = regex.compile(
     r"^(?:(?:and|so|ok(?:ay)?|hi|hello|hey|please|then)[\s,!.]+)*"
-    r"(?:what(?:'?s| is| was)|tell me|do you (?:still )?know) my (?P<noun>[\w -]{2,40}?)(?: again| please| then| now)*\W*$"
+    r"(?:what(?:'?s| is| was)|tell me|do you (?:still )?know) my "
+    r"(?P<noun>[\w -]{2,40}?)(?: again| please| then| now)*\W*$"
 )
 
 
