@@ -66,7 +66,7 @@ class Answers:
             return self._quote(candidates[action.candidate], context)
         if isinstance(action, Clarify):
             titles = tuple(self._desk.answers[intent].title for intent in action.intents)
-            line, wording = self.say("clarify", context)
+            line, wording = self.say("clarify" if len(titles) > 1 else "clarify_one", context)
             pending = {"kind": "clarify", "intents": list(action.intents)}
             return Rendered(line, "clarify", suggestions=titles, pending=pending, wording=wording, state="open")
         if isinstance(action, (Ask, Confirm)):

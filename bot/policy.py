@@ -129,10 +129,20 @@ def _settle_pending(desk: Desk, understood: Understood, context: Context) -> Act
         if means == "yes":
             return Forget(intent, confirmed=True, facts=tuple(pending.get("facts", ())))
         return Say("forget_kept") if means == "no" else None
-    if kind == "clarify":
-        offered = [name for name, _ in understood.intents[:4] if name in pending.get("intents", ())]
-        return act(desk, offered[0], context, understood.facts) if offered and means is None else None
-    return None
+    return _chosen(desk, understood, context) if kind == "clarify" else None
+
+
+def _chosen(desk: Desk, understood: Understood, context: Context) -> Action | None:
+    """Return how to serve the one of the offered intents that a message means, by its name, its facts or a yes."""
+    offered = [name for name in context.pending.get("intents", ()) if name in desk.answers]
+    means = desk.answers[understood.intent].means
+    if means is None:
+        chosen = [name for name, _ in understood.intents[:4] if name in offered]
+    elif understood.facts:
+        chosen = [name for name in offered if set(desk.answers[name].needs) & set(understood.facts)]
+    else:
+        chosen = offered if means == "yes" and len(offered) == 1 else []
+    return act(desk, chosen[0], context, understood.facts, understood.listed) if chosen else None
 
 
 def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, context: Context) -> Action | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from bot.desk import Desk
 from bot.policy import Thresholds, decide
 from bot.turn import Answer, Clarify, Quote, Say, Understood
-from memory import Context
+from memory import Context, Turn
 from retrieval import Candidate
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=timezone.utc)
@@ -41,6 +42,27 @@ def test_close_intents_are_offered_without_looking_at_help_pages(desk: Desk) -> 
     action, _ = decide(desk, THRESHOLDS, close, CONTEXT, never)
 
     assert action == Clarify(("return_item", "refund_status"))
+
+
+@pytest.mark.parametrize(
+    ("offered", "said", "facts", "served"),
+    [
+        (["return_item", "order_status"], "give_information", {"order_number": "R-10234"}, "order_status"),
+        (["opening_hours", "return_policy"], "give_information", {"order_number": "R-10234"}, None),
+        (["return_policy"], "affirm", {}, "return_policy"),
+        (["return_policy", "return_item"], "affirm", {}, None),
+        (["return_policy"], "deny", {}, None),
+    ],
+)
+def test_what_is_offered_is_chosen_by_a_fact_that_it_needs_or_by_a_yes(
+    desk: Desk, offered: list[str], said: str, facts: dict[str, str], served: str | None
+) -> None:
+    asked = Turn(1, "s", 1, NOW, "hm", "Which?", {"pending": {"kind": "clarify", "intents": offered}})
+    context = replace(CONTEXT, buffer=(asked,))
+
+    action, _ = decide(desk, THRESHOLDS, Understood(((said, 0.95),), True, facts), context, list)
+
+    assert (action == Answer(served or "", facts)) == (served is not None)
 
 
 @pytest.mark.parametrize(
