@@ -22,7 +22,7 @@ _BEFORE = tuple(
         rf"\b(?:the|my) (?P<noun>\w+)(?: number)? before {_LAST} (?:one|order|number)\b",
         rf"{_LEAD}(?:the|my) (?P<noun>\w+)(?: number)? before(?: {_LAST}| last)?\W*$",
         rf"\b(?:the|that) (?P<noun>one) before(?: {_LAST}| last)?\W*$",
-        r"\b(?:the|my) (?:previous|earlier) (?P<noun>\w+)",
+        r"\b(?:the|my) (?:previous|earlier|old|former) (?P<noun>\w+)",
         r"\b(?:the|my) last (?P<noun>\w+) but one\b|\bthe last but (?P<noun>one)\b",
     )
 )

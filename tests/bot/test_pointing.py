@@ -38,6 +38,7 @@ ORDERS = _told("order_number", "R-10003", "R-10002", "R-10003", "R-10001")
         ("And the order before that one?", "R-10002", "R-10001"),
         ("what about the order before that", "R-10003", "R-10002"),
         ("where’s my previous order?", "R-10003", "R-10002"),
+        ("what was my old order number?", "R-10003", "R-10002"),
         ("no, the one before last", "R-10003", "R-10002"),
         ("is the other order late too?", "R-10001", "R-10003"),
         ("the other one", "R-10003", "R-10002"),
