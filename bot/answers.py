@@ -108,7 +108,8 @@ class Answers:
         parts = [self._answer(Answer(action.intent, one), context, message) for one in facts]
         leads = next((part for part in parts if part.hand_off), parts[-1])  # one look-up may hand over
         sources = dict.fromkeys(source for part in parts for source in part.sources)
-        return replace(leads, text="\n\n".join(part.text for part in parts), sources=tuple(sources))
+        look_ups_first = sorted(sources, key=lambda source: source.kind != "tool")
+        return replace(leads, text="\n\n".join(part.text for part in parts), sources=tuple(look_ups_first))
 
     def _answer(self, action: Answer, context: Context, message: str) -> Rendered:
         answer = self._desk.answers[action.intent]
