@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from memory.store import to_text
 from memory.tables import SPENT_VISITORS
+
+_SPENT = select(SPENT_VISITORS.c.at).where(SPENT_VISITORS.c.visitor == bindparam("mark"))
 
 
 def spend(connection: Connection, visitor_id: str, now: datetime) -> None:
@@ -18,8 +20,7 @@ def spend(connection: Connection, visitor_id: str, now: datetime) -> None:
 
 def is_spent(connection: Connection, visitor_id: str) -> bool:
     """Return whether a visitor has been joined to a customer."""
-    spent = select(SPENT_VISITORS.c.at).where(SPENT_VISITORS.c.visitor == _mark(visitor_id))
-    return connection.scalar(spent) is not None
+    return connection.scalar(_SPENT, {"mark": _mark(visitor_id)}) is not None
 
 
 def _mark(visitor_id: str) -> str:
