@@ -37,7 +37,7 @@ from memory import Store
 from retrieval import Encoder
 from retrieval.dialogue import DialogueIndex, Said
 
-NOT_SERVED = {"ask", "clarify", "not_understood", "out_of_scope", "failed"}
+NOT_SERVED = {"acknowledged", "ask", "clarify", "not_understood", "out_of_scope", "failed"}
 ASKED = (
     "What did you tell me about the {}?",
     "what did we say about my {} last time",
