@@ -104,12 +104,19 @@ class Answers:
     def _each(self, action: Answer, context: Context, message: str) -> Rendered:
         """Return the answers for all values that a fact has in a message, one after the other, as one reply."""
         ((fact, values),) = action.listed.items()
-        facts = [{**action.facts, fact: value} for value in values]
-        parts = [self._answer(Answer(action.intent, one), context, message) for one in facts]
-        leads = next((part for part in parts if part.hand_off), parts[-1])  # one look-up may hand over
+        parts: list[Rendered] = []
+        for value in values:
+            parts.append(self._answer(Answer(action.intent, {**action.facts, fact: value}), context, message))
+            context = replace(context, handed_over=context.handed_over or parts[-1].hand_off)
+        leads = next((part for part in parts if part.hand_off), parts[-1])
         sources = dict.fromkeys(source for part in parts for source in part.sources)
         look_ups_first = sorted(sources, key=lambda source: source.kind != "tool")
-        return replace(leads, text="\n\n".join(part.text for part in parts), sources=tuple(look_ups_first))
+        return replace(
+            leads,
+            text="\n\n".join(part.text for part in parts),
+            sources=tuple(look_ups_first),
+            promise="; ".join(part.promise for part in parts if part.promise),
+        )
 
     def _answer(self, action: Answer, context: Context, message: str) -> Rendered:
         answer = self._desk.answers[action.intent]

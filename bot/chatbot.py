@@ -354,7 +354,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             wants_colleague=hand_over,
             pointed_at=pointed_at,
             asks_back=asks_back(kept),
-            to_forget=facts_to_forget(self.desk, kept),
+            to_forget=facts_to_forget(self.desk, kept) if self.desk.answers[understood.intent].forget else (),
         )
         watch.lap("understand")
         find = partial(models.find, kept, query)

@@ -52,12 +52,11 @@ def asks_detail(desk: Desk, text: str) -> bool:
 def named_facts(desk: Desk, text: str) -> tuple[str, ...]:
     """Return the kinds of facts that a message names by what customers call them, the longest such name first."""
     rest = _plain(text)
-    called = [(word, name) for name, spec in desk.facts.items() for word in spec.words]
+    called = [(word, name) for name, spec in desk.facts.items() for word in (spec.label.lower(), *spec.words)]
     named: list[str] = []
     for word, name in sorted(called, key=lambda one: -len(one[0])):
-        if word in rest:
-            named.append(name)
-            rest = rest.replace(word, " ")
+        rest, times = regex.subn(rf"(?<!\w){regex.escape(word)}s?(?!\w)", " ", rest)
+        named += [name] if times else []
     return tuple(dict.fromkeys(named))
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from bot.desk import Desk
 from bot.turn import Action, Answer, Ask, Clarify, Confirm, Forget, GoBack, LookBack, Quote, Say, Understood
@@ -57,22 +56,16 @@ def decide(
     return _next_best(desk, thresholds, understood, context, candidates), candidates
 
 
-def act(
-    desk: Desk,
-    intent: str,
-    context: Context,
-    facts: Mapping[str, str],
-    listed: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
-) -> Answer | Ask | Confirm | Forget:
-    """Return how to serve an intent, given the facts of this message, and of which of them it lists several values.
+def act(desk: Desk, intent: str, context: Context, understood: Understood) -> Answer | Ask | Confirm | Forget:
+    """Return how to serve an intent, given the facts of this message.
 
     A needed fact counts as known when it is in the message or this session talks about it; one from an earlier session
     is confirmed first, and one that is not known is asked for.
     """
     answer = desk.answers[intent]
     if answer.forget:
-        return Forget(intent, confirmed=False)
-    known = dict(facts)
+        return Forget(intent, confirmed=False, facts=understood.to_forget)
+    known = dict(understood.facts)
     for need in answer.needs:
         if need in known:
             continue
@@ -85,7 +78,7 @@ def act(
         if remembered.session_id != context.session_id:
             return Confirm(intent, need)
         known[need] = remembered.value
-    each = {need: listed[need] for need in answer.needs if answer.tool and need in listed}
+    each = {need: understood.listed[need] for need in answer.needs if answer.tool and need in understood.listed}
     return Answer(intent, known, each if len(each) == 1 else {})
 
 
@@ -108,8 +101,8 @@ def _pointed_back(desk: Desk, thresholds: Thresholds, understood: Understood, co
     asked += [intent for intent, answer in desk.answers.items() if answer.tool]
     intents = (intent for intent in asked if intent in desk.answers and pointed.fact in desk.answers[intent].needs)
     intent = next(intents, None)
-    facts = {**understood.facts, pointed.fact: pointed.earlier.value}
-    return GoBack(pointed.earlier, act(desk, intent, context, facts) if intent else None)
+    meant = replace(understood, facts={**understood.facts, pointed.fact: pointed.earlier.value})
+    return GoBack(pointed.earlier, act(desk, intent, context, meant) if intent else None)
 
 
 def _settle_pending(desk: Desk, understood: Understood, context: Context) -> Action | None:
@@ -120,10 +113,10 @@ def _settle_pending(desk: Desk, understood: Understood, context: Context) -> Act
         return None
     means = desk.answers[understood.intent].means
     if kind in ("ask", "confirm") and fact in understood.facts:
-        return act(desk, intent, context, understood.facts, understood.listed)
+        return act(desk, intent, context, understood)
     if kind == "confirm":
         if means == "yes" and fact in context.facts:
-            return act(desk, intent, context, {fact: context.facts[fact].value})
+            return act(desk, intent, context, replace(understood, facts={fact: context.facts[fact].value}))
         return Ask(intent, fact) if means == "no" else None
     if kind == "forget":
         if means == "yes":
@@ -142,7 +135,7 @@ def _chosen(desk: Desk, understood: Understood, context: Context) -> Action | No
         chosen = [name for name in offered if set(desk.answers[name].needs) & set(understood.facts)]
     else:
         chosen = offered if means == "yes" and len(offered) == 1 else []
-    return act(desk, chosen[0], context, understood.facts, understood.listed) if chosen else None
+    return act(desk, chosen[0], context, understood) if chosen else None
 
 
 def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, context: Context) -> Action | None:
@@ -153,10 +146,7 @@ def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, conte
         return None
     if understood.asks_back and not answer.topic and not answer.recap:
         return None  # "did I ever mention a dog to you?" is no small talk
-    if answer.forget:
-        held = tuple(name for name in understood.to_forget if name in context.facts)
-        return Forget(understood.intent, confirmed=False, facts=held)
-    return act(desk, understood.intent, context, understood.facts, understood.listed)
+    return act(desk, understood.intent, context, understood)
 
 
 def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action | None:
@@ -166,7 +156,7 @@ def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action 
         return None
     last = str(context.last.decision.get("intent")) if context.last else ""
     if last in desk.answers and set(desk.answers[last].needs) & set(understood.facts):
-        return act(desk, last, context, understood.facts)
+        return act(desk, last, context, understood)
     return Say("fact_noted", facts=understood.told)
 
 

@@ -267,6 +267,13 @@ def test_a_fact_that_is_named_is_forgotten_alone(bot: Chatbot) -> None:
     assert not any("nora@example.com" in turn.text for turn in transcript(bot.memory.store, "s1", "nora"))
 
 
+def test_forgetting_a_fact_that_is_not_known_does_not_offer_to_forget_everything(bot: Chatbot) -> None:
+    say(bot, "my name is Nora")
+    assert "phone number" in bot.respond("forget my phone number please", "s1", "nora").text
+    say(bot, "Yes")
+    assert set(known(bot)) == {"name"}
+
+
 @pytest.mark.parametrize("text", ["what's my name", "Hi! whats my name?", "do you know my email address"])
 def test_a_fact_is_told_to_whoever_plainly_asks_for_it(bot: Chatbot, text: str) -> None:
     say(bot, "my name is Nora, my email is nora@example.com")
