@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import threading
 import time
+from bisect import bisect_left
 
 from limits import RateLimitItem
 from limits.storage import MemoryStorage
@@ -12,15 +14,45 @@ from limits.strategies import MovingWindowRateLimiter
 
 from bot.channels.errors import ApiError
 
-_MOST = 100_000  # whoever is counted; beyond it all counting begins anew, so that memory does not grow
+_MOST = 100_000  # whoever is counted; beyond it whoever has asked longest ago is forgotten
+
+
+class _Windows(MemoryStorage):
+    """The library's moving window without its timer, which goes through everybody counted with nearly every request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._times: dict[str, list[float]] = {}  # of each key's requests, oldest first; keys as they last asked
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """Count requests of a key unless there would be more than `limit` in the last `expiry` seconds."""
+        now = time.time()
+        with self._lock:
+            times = self._times.pop(key, [])
+            del times[: bisect_left(times, now - expiry)]
+            self._times[key] = times
+            if len(self._times) > _MOST:
+                del self._times[next(iter(self._times))]
+            if len(times) + amount > limit:
+                return False
+            times += [now] * amount
+            return True
+
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
+        """Return when the oldest request in the window was, now if there is none, and how many there are."""
+        now = time.time()
+        with self._lock:
+            times = self._times.get(key, [])
+            first = bisect_left(times, now - expiry)
+            return (times[first] if first < len(times) else now), len(times) - first
 
 
 class RateLimits:
     """Counts what everybody asks for, in this process."""
 
     def __init__(self) -> None:
-        self._storage = MemoryStorage()
-        self._windows = MovingWindowRateLimiter(self._storage)
+        self._windows = MovingWindowRateLimiter(_Windows())
 
     def spend(self, limit: RateLimitItem, kind: str, whose: str) -> None:
         """Count one request of a customer, an address or a key.
@@ -28,8 +60,6 @@ class RateLimits:
         Raises:
             ApiError: it is one too many (429, with `Retry-After`).
         """
-        if len(self._storage.events) > _MOST:
-            self._storage.reset()
         if not self._windows.hit(limit, kind, whose):
             again = math.ceil(self._windows.get_window_stats(limit, kind, whose).reset_time - time.time())
             raise ApiError(

@@ -14,8 +14,8 @@ def plain(text: str) -> str:
     """Return text so that a markdown renderer shows it letter by letter: every mark becomes a character reference."""
     escaped = _SPECIAL.sub(lambda match: f"&#{ord(match[0])};", text)
     escaped = _INDENT.sub(lambda match: "&nbsp;" * len(match[0]), escaped)
-    # A line of its own may not look like a list ("1" is harmless without its dot) or be swallowed as a blank one.
-    return escaped.replace("\r\n", "\n").replace("\n", "<br>\n")
+    # All on one line: the renderer makes a break of each newline as well, and a list of what looks like one.
+    return escaped.replace("\r\n", "\n").replace("\n", "<br>")
 
 
 def source_line(sources: tuple[Source, ...] | list[Source]) -> str:
