@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from bot.chatbot import Chatbot
 
 _KEEP_ALIVE_S = 75  # longer than proxies and clients keep a connection, so that none is closed as it is used again
+_POLL_S = 0.02  # how often gradio looks for new messages of its page; by itself a thousand times a second
 _SHUTDOWN_S = 10  # seconds that requests under way get to end
 
 
@@ -150,9 +151,10 @@ def build(bot: Chatbot) -> FastAPI:
     application.include_router(login_pages(door, templates))
     application.include_router(team_pages(bot, door, templates))
     application.include_router(replay_pages(bot, door, templates, queue))
+    page = chat_page(bot, visitors)
     mounted: FastAPI = gr.mount_gradio_app(
         application,
-        chat_page(bot, visitors),
+        page,
         path="/",
         theme=THEME,
         css=CSS,
@@ -164,6 +166,7 @@ def build(bot: Chatbot) -> FastAPI:
         ssr_mode=False,
         pwa=False,
     )
+    page._queue.sleep_when_free = page._queue.progress_update_sleep_when_free = _POLL_S
     return mounted
 
 
