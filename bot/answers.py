@@ -61,13 +61,16 @@ class Answers:
             ToolError: a tool of the desk failed.
         """
         if isinstance(action, Answer):
-            return self._each(action, context, text) if action.listed else self._answer(action, context, text)
+            each = len(action.listed) == 1 and self._desk.answers[action.intent].tool
+            return self._each(action, context, text) if each else self._answer(action, context, text)
         if isinstance(action, Quote):
             return self._quote(candidates[action.candidate], context)
         if isinstance(action, Clarify):
             titles = tuple(self._desk.answers[intent].title for intent in action.intents)
             line, wording = self.say("clarify" if len(titles) > 1 else "clarify_one", context)
-            pending = {"kind": "clarify", "intents": list(action.intents)}
+            pending: dict[str, Any] = {"kind": "clarify", "intents": list(action.intents)}
+            if action.listed:
+                pending["listed"] = {fact: list(values) for fact, values in action.listed.items()}
             return Rendered(line, "clarify", suggestions=titles, pending=pending, wording=wording, state="open")
         if isinstance(action, (Ask, Confirm)):
             return self._question(action, context)
@@ -102,7 +105,7 @@ class Answers:
         return self._desk.replies[name][0]
 
     def _each(self, action: Answer, context: Context, message: str) -> Rendered:
-        """Return the answers for all values that a fact has in a message, one after the other, as one reply."""
+        """Return what is looked up for all values that a fact has in a message, one after the other, as one reply."""
         ((fact, values),) = action.listed.items()
         parts: list[Rendered] = []
         for value in values:
@@ -130,6 +133,8 @@ class Answers:
             if outcome not in answer.outcomes:
                 raise ToolError(f"tool {answer.tool!r} returned {outcome!r}, which {action.intent!r} does not name")
             sources.append(Source("tool", answer.tool, str(values[answer.needs[0]]) if answer.needs else answer.title))
+        elif action.listed:
+            values |= {fact: self._together(several, context) for fact, several in action.listed.items()}
         elif answer.recap:
             recap = self._recaps.find(answer.recap, context, message)
             outcome, values, sources, about = recap.outcome, recap.values, list(recap.sources), recap.about
@@ -154,6 +159,10 @@ class Answers:
             wording=wording,
             rewritable=not hand_off,
         )
+
+    def _together(self, values: Sequence[str], context: Context) -> str:
+        """Return several values as one sentence has them: `R-1, R-2 and R-3`."""
+        return self.say("together", context, {"others": ", ".join(values[:-1]), "last": values[-1]})[0]
 
     def _backing(self, action: Answer, context: Context, wording: str) -> list[Source]:
         """Return the article or approved answer behind a reply, and the remembered facts it used."""

@@ -78,8 +78,7 @@ def act(desk: Desk, intent: str, context: Context, understood: Understood) -> An
         if remembered.session_id != context.session_id:
             return Confirm(intent, need)
         known[need] = remembered.value
-    each = {need: understood.listed[need] for need in answer.needs if answer.tool and need in understood.listed}
-    return Answer(intent, known, each if len(each) == 1 else {})
+    return Answer(intent, known, {need: understood.listed[need] for need in answer.needs if need in understood.listed})
 
 
 def _pointed_back(desk: Desk, thresholds: Thresholds, understood: Understood, context: Context) -> Action | None:
@@ -135,7 +134,8 @@ def _chosen(desk: Desk, understood: Understood, context: Context) -> Action | No
         chosen = [name for name in offered if set(desk.answers[name].needs) & set(understood.facts)]
     else:
         chosen = offered if means == "yes" and len(offered) == 1 else []
-    return act(desk, chosen[0], context, understood) if chosen else None
+    listed = {fact: tuple(values) for fact, values in context.pending.get("listed", {}).items()}
+    return act(desk, chosen[0], context, replace(understood, listed=understood.listed or listed)) if chosen else None
 
 
 def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, context: Context) -> Action | None:
@@ -150,20 +150,26 @@ def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, conte
 
 
 def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action | None:
-    """Return what facts alone lead to: the last question with the corrected fact, or a note that they are kept."""
+    """Return what facts alone lead to: the last question with the corrected fact, else a note that they are kept.
+
+    Where they are all that a likely intent needs ("and R-10234?"), it is asked whether that is meant.
+    """
     informs = any(desk.answers[intent].means == "information" for intent, _ in understood.intents[:3])
     if not understood.told or not informs:
         return None
     last = str(context.last.decision.get("intent")) if context.last else ""
     if last in desk.answers and set(desk.answers[last].needs) & set(understood.facts):
         return act(desk, last, context, understood)
+    likely = _close(desk, understood)
+    if likely is not None and any(set(desk.answers[intent].needs) & set(understood.facts) for intent in likely.intents):
+        return likely
     return Say("fact_noted", facts=understood.told)
 
 
-def _close(desk: Desk, understood: Understood) -> Action | None:
+def _close(desk: Desk, understood: Understood) -> Clarify | None:
     near = _near(desk, understood) if understood.in_scope else ()
     together = sum(confidence for intent, confidence in understood.intents if intent in near)
-    return Clarify(near) if together >= CLARIFY_TOGETHER else None
+    return Clarify(near, understood.listed) if together >= CLARIFY_TOGETHER else None
 
 
 def _next_best(

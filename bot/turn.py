@@ -85,7 +85,7 @@ class Understood:
 class Answer:
     """Say the approved answer of an intent, looking things up first where it calls a tool.
 
-    `listed` are several values of one fact, each to be looked up; nothing where there is one.
+    `listed` are the facts of several values, the one in `facts` last.
     """
 
     intent: str
@@ -111,9 +111,10 @@ class Confirm:
 
 @dataclass(frozen=True)
 class Clarify:
-    """Offer intents that are equally likely as buttons."""
+    """Offer intents that are equally likely as buttons; `listed` is kept for the one that is chosen."""
 
     intents: tuple[str, ...]
+    listed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,14 @@ def test_two_orders_in_one_message_are_both_looked_up(bot: Chatbot) -> None:
     assert [source.title for source in reply.sources if source.kind == "tool"] == ["R-10234", "R-10250"]
 
 
+def test_two_orders_of_which_nothing_is_looked_up_are_both_named(bot: Chatbot) -> None:
+    reply = bot.respond("R-10234 and R-10250 arrived damaged", "s1", "nora")
+    promised = [one.text for one in commitments(bot.memory.store, "nora")]
+    assert reply.action == "handoff"
+    assert "R-10234 and R-10250" in reply.text
+    assert ["R-10234 and R-10250" in what for what in promised] == [True]
+
+
 def test_answer_shows_its_help_page(bot: Chatbot) -> None:
     reply = bot.respond("how many days do I have to return something?", "s1", "nora")
     assert (reply.action, reply.intent) == ("answer", "return_policy")

@@ -45,6 +45,23 @@ def test_close_intents_are_offered_without_looking_at_help_pages(desk: Desk) -> 
 
 
 @pytest.mark.parametrize(
+    ("likely", "does"),
+    [
+        (("order_status", 0.7), Clarify(("order_status",))),  # needs the order number
+        (("return_policy", 0.7), Say("fact_noted", facts={"order_number": "R-10234"})),
+        (("order_status", 0.3), Say("fact_noted", facts={"order_number": "R-10234"})),
+    ],
+)
+def test_a_bare_fact_is_noted_unless_what_needs_it_is_likely(
+    desk: Desk, likely: tuple[str, float], does: object
+) -> None:
+    number = {"order_number": "R-10234"}
+    understood = Understood((likely, ("give_information", 0.2)), in_scope=True, facts=number)
+
+    assert decide(desk, THRESHOLDS, understood, CONTEXT, never)[0] == does
+
+
+@pytest.mark.parametrize(
     ("offered", "said", "facts", "served"),
     [
         (["return_item", "order_status"], "give_information", {"order_number": "R-10234"}, "order_status"),
@@ -63,6 +80,19 @@ def test_what_is_offered_is_chosen_by_a_fact_that_it_needs_or_by_a_yes(
     action, _ = decide(desk, THRESHOLDS, Understood(((said, 0.95),), True, facts), context, list)
 
     assert (action == Answer(served or "", facts)) == (served is not None)
+
+
+def test_a_choice_holds_for_all_that_was_listed_when_it_was_offered(desk: Desk) -> None:
+    number, both = {"order_number": "R-10250"}, {"order_number": ("R-10234", "R-10250")}
+    listing = Understood((("order_status", 0.7), ("give_information", 0.2)), True, number, listed=both)
+    offered, _ = decide(desk, THRESHOLDS, listing, CONTEXT, never)
+    pending = {"kind": "clarify", "intents": ["order_status"], "listed": {"order_number": ["R-10234", "R-10250"]}}
+    context = replace(CONTEXT, buffer=(Turn(1, "s", 1, NOW, "", "", {"about": number, "pending": pending}),))
+
+    chosen, _ = decide(desk, THRESHOLDS, Understood((("affirm", 0.95),), True), context, never)
+
+    assert offered == Clarify(("order_status",), both)
+    assert chosen == Answer("order_status", number, both)
 
 
 @pytest.mark.parametrize(
