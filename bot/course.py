@@ -104,6 +104,7 @@ def _teach(desk: Desk, course: Course, progress: Progress, about: dict[str, Any]
         tracker=course.tracker,
         max_wrong_answers=policy.max_wrong_answers,
         max_turned_away=policy.max_turned_away,
+        interchangeable=desk.talk,
     )
     logged = _logged(desk, Path(course.log)) if course.log else []
     alone = [(text, intent, None) for text, intent in desk.messages]
@@ -150,6 +151,7 @@ def _extend(
     classifier = IntentClassifier.load(start.folder)
     policy = desk.settings.policy
     classifier.max_wrong_answers, classifier.max_turned_away = policy.max_wrong_answers, policy.max_turned_away
+    classifier.interchangeable = desk.talk
     classifier.epochs, classifier.seed, classifier.tracker = course.epochs, course.seed, course.tracker
     known = read_rehearsal(start.folder)
     texts, intents = zip(*desk.messages, strict=True)

@@ -56,6 +56,11 @@ class Desk:
         """Button labels, lower case, to the intents they stand for."""
         return {answer.title.casefold(): intent for intent, answer in self.answers.items()}
 
+    @cached_property
+    def talk(self) -> tuple[str, ...]:
+        """Intents that ask for nothing and answer no question of the bot's: a greeting, thanks, a remark."""
+        return tuple(sorted(name for name, answer in self.answers.items() if not (answer.asks or answer.means)))
+
     def article_title(self, slug: str) -> str:
         """Return the title of an article."""
         return self.articles[slug].partition("\n")[0].removeprefix("# ").strip()

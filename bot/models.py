@@ -70,7 +70,8 @@ def encoder_folder(home: Path) -> Path:
 def fingerprint(desk: Desk) -> str:
     """Return 12 hex digits that change with whatever an intent classifier of the desk is made from."""
     policy = desk.settings.policy
-    taught = [desk.messages, desk.out_of_scope, policy.max_wrong_answers, policy.max_turned_away, BASE_SHA256, RECIPE]
+    limits = [policy.max_wrong_answers, policy.max_turned_away, desk.talk]
+    taught = [desk.messages, desk.out_of_scope, *limits, BASE_SHA256, RECIPE]
     return hashlib.sha256(json.dumps(taught).encode()).hexdigest()[:12]
 
 

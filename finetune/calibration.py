@@ -75,23 +75,37 @@ class Outcomes:
         return {name: float(mask.mean()) if len(mask) else 0.0 for name, mask in vars(self).items()}
 
 
-def solve(logits: Floats, targets: Targets, scores: Floats, max_wrong: float, max_turned_away: float) -> Solved:
+def solve(
+    logits: Floats,
+    targets: Targets,
+    scores: Floats,
+    max_wrong: float,
+    max_turned_away: float,
+    interchangeable: Bools | None = None,
+) -> Solved:
     """Return temperature and thresholds for held-out in-scope messages.
 
     `logits` and `targets` are as for `fit_temperature`, `scores` `(n,)` are in-scope scores. The answer threshold is
-    solved on the messages that count as in scope: only they are answered.
+    solved on the messages that count as in scope: only they are answered. Classes that are marked `(classes,)` as
+    interchangeable may be taken for each other: that is no wrong answer.
     """
     temperature = fit_temperature(logits, targets)
     probabilities = to_probabilities(logits, temperature, several=targets.ndim == 2)
     in_scope = in_scope_threshold(scores, max_turned_away)
     kept = scores >= in_scope
-    correct = best_is_right(probabilities, targets)
+    correct = best_is_right(probabilities, targets, interchangeable)
     answer = answer_threshold(probabilities.max(axis=1)[kept], correct[kept], max_wrong)
     return Solved(temperature, answer, in_scope)
 
 
 def halves(
-    logits: Floats, targets: Targets, scores: Floats, max_wrong: float, max_turned_away: float, seed: int = 0
+    logits: Floats,
+    targets: Targets,
+    scores: Floats,
+    max_wrong: float,
+    max_turned_away: float,
+    interchangeable: Bools | None = None,
+    seed: int = 0,
 ) -> CrossFitted:
     """Judge held-out messages by what is solved on others: on one half for the other, both ways.
 
@@ -107,7 +121,7 @@ def halves(
     probabilities = np.zeros(logits.shape)
     thresholds = np.zeros((2, len(logits)))
     for measured, other in ((order[::2], order[1::2]), (order[1::2], order[::2])):
-        solved = solve(logits[other], targets[other], scores[other], max_wrong, max_turned_away)
+        solved = solve(logits[other], targets[other], scores[other], max_wrong, max_turned_away, interchangeable)
         probabilities[measured] = to_probabilities(logits[measured], solved.temperature, several=targets.ndim == 2)
         thresholds[:, measured] = [[solved.answer.threshold], [solved.in_scope]]
     return CrossFitted(probabilities, *thresholds)
@@ -132,10 +146,16 @@ def fit_temperature(logits: Floats, targets: Targets) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
 
 
-def best_is_right(probabilities: Floats, targets: Targets) -> Bools:
-    """Return for each row `(n,)` whether its likeliest class is the target, or one of the targets."""
+def best_is_right(probabilities: Floats, targets: Targets, interchangeable: Bools | None = None) -> Bools:
+    """Return for each row `(n,)` whether its likeliest class is the target, or one of the targets.
+
+    Among classes that are marked `(classes,)` as interchangeable, any will do for any other.
+    """
     best = probabilities.argmax(axis=1)
     right: Bools = best == targets if targets.ndim == 1 else targets[np.arange(len(best)), best] == 1
+    if interchangeable is not None:
+        wanted = interchangeable[targets] if targets.ndim == 1 else (targets[:, interchangeable] == 1).any(axis=1)
+        right = right | (interchangeable[best] & wanted)
     return right
 
 

@@ -6,7 +6,7 @@ measured is what is served. Only `fit` and `partial_fit` import torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,8 @@ class IntentClassifier(ServedClassifier):
     `method` says what learns (see `finetune.methods`), `memory` whether earlier messages of a conversation count where
     conversations are given, `contrast` whether the encoder is first taught which messages belong together (by itself
     where labels have few messages), `epochs` how often the messages are gone through (by itself: as their number asks).
+    `interchangeable` are labels that may be taken for each other, such as a greeting for small talk: the answer
+    threshold does not count that as a wrong answer.
     `tracker` is empty, `tensorboard` or `wandb`.
     """
 
@@ -55,6 +57,7 @@ class IntentClassifier(ServedClassifier):
         epochs: int | None = None,
         max_wrong_answers: float = 0.05,
         max_turned_away: float = 0.03,
+        interchangeable: Collection[str] = (),
         tracker: str = "",
         seed: int = 0,
     ) -> None:
@@ -65,6 +68,7 @@ class IntentClassifier(ServedClassifier):
         self.epochs = epochs
         self.max_wrong_answers = max_wrong_answers
         self.max_turned_away = max_turned_away
+        self.interchangeable = interchangeable
         self.tracker = tracker
         self.seed = seed
 

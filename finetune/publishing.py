@@ -47,7 +47,9 @@ def publish(
     logits, targets = taught.logits[inside], corpus.targets[np.array(corpus.held)[inside]]
     targets = targets[:, :classes] if corpus.coding.several else targets
     scores = in_scope_score(logits, classes)
-    solved = solve(logits[:, :classes], targets, scores, classifier.max_wrong_answers, classifier.max_turned_away)
+    limits = classifier.max_wrong_answers, classifier.max_turned_away
+    talk = corpus.coding.mark(classifier.interchangeable)
+    solved = solve(logits[:, :classes], targets, scores, *limits, talk)
     probabilities = to_probabilities(logits[:, :classes], solved.temperature, corpus.coding.several)
     write_rehearsal(folder, corpus, seen_before)
     learnt = save_weights(taught.network, folder)

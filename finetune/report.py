@@ -45,6 +45,7 @@ class Evidence:
         solved: the temperature and thresholds that the model carries.
         max_wrong_answers: the share of wrong answers that was asked for, a fraction of 1.
         max_turned_away: the share of in-scope messages that may be taken as out of scope, a fraction of 1.
+        interchangeable: intents that may be taken for each other without that counting as a wrong answer.
         held_out: how many in-scope messages were held out from training.
         out_of_scope: how many out-of-scope messages were learnt from.
         leaks: how many messages were not held out because they are near duplicates of ones learnt from.
@@ -74,6 +75,7 @@ class Evidence:
     history: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    interchangeable: Sequence[str] = ()
     comparison: Sequence[Mapping[str, Any]] = ()
 
 
@@ -164,6 +166,7 @@ def _thresholds(evidence: Evidence) -> dict[str, Any]:
         "max_wrong_answers": evidence.max_wrong_answers,
         "in_scope": evidence.solved.in_scope,
         "max_turned_away": evidence.max_turned_away,
+        "interchangeable": list(evidence.interchangeable),
     }
 
 

@@ -67,6 +67,7 @@ def report_on(
         history=asdict(taught.history),
         settings={"method": classifier.method, **asdict(taught.settings)},
         seconds=taught.seconds,
+        interchangeable=tuple(classifier.interchangeable),
     )
     return make_report(evidence)
 
@@ -108,7 +109,8 @@ def _held_out(classifier: IntentClassifier, corpus: Corpus, taught: Taught) -> O
     targets = targets[:, :classes] if targets.ndim == 2 else targets
     scores = in_scope_score(logits, classes)
     known = logits[:, :classes]
-    crossed = halves(known, targets, scores, classifier.max_wrong_answers, classifier.max_turned_away)
+    limits = classifier.max_wrong_answers, classifier.max_turned_away
+    crossed = halves(known, targets, scores, *limits, corpus.coding.mark(classifier.interchangeable))
     return Outputs(
         corpus.coding.classes,
         _labels(corpus, held),

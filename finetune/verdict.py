@@ -59,7 +59,7 @@ def promise(thresholds: Mapping[str, Any], noun: str = "message") -> str:
         bound = percent(thresholds["wrong_answers_bound"])
         return (
             f"The target of at most {most} wrong answers is met, with a confidence of 90%: judged by {count} held out "
-            f"from training, no more than {bound} of its answers to what the desk handles are wrong."
+            f"from training, no more than {bound} of its answers to what the desk handles are wrong{_but(thresholds)}."
         )
     why = f"it takes at least {thresholds['fewest_messages']}"
     if thresholds["solved_on"] >= thresholds["fewest_messages"]:
@@ -69,6 +69,12 @@ def promise(thresholds: Mapping[str, Any], noun: str = "message") -> str:
         f"The target of at most {most} wrong answers cannot be promised by the {count} held out from training: {why}. "
         f"Of those that it would have answered, {seen} were answered wrongly."
     )
+
+
+def _but(thresholds: Mapping[str, Any]) -> str:
+    if not (harmless := thresholds.get("interchangeable")):
+        return ""
+    return f" (taking one of {', '.join(harmless)} for another of them does not count)"
 
 
 def _scope(figures: Mapping[str, Any]) -> str:

@@ -67,6 +67,7 @@ def test_a_fingerprint_changes_with_what_is_learnt_and_with_nothing_else(small: 
         replace(small, out_of_scope=()),
         edit_policy(small, max_wrong_answers=0.02),
         edit_policy(small, max_turned_away=0.02),
+        replace(small, answers={name: answer for name, answer in small.answers.items() if name != small.talk[0]}),
     ]
     others = [
         replace(small, passages=()),
@@ -74,7 +75,7 @@ def test_a_fingerprint_changes_with_what_is_learnt_and_with_nothing_else(small: 
         replace(small, articles={}),
     ]
 
-    assert len({fingerprint(desk) for desk in [small, *learnt]}) == 5
+    assert len({fingerprint(desk) for desk in [small, *learnt]}) == 6
     assert {fingerprint(desk) for desk in others} == {fingerprint(small)}
 
 

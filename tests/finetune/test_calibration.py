@@ -240,6 +240,20 @@ def test_what_is_solved_looks_only_at_messages_that_count_as_in_scope() -> None:
     assert (solved.answer.held_out, solved.answer.wrong, solved.answer.bounded) == (120, 0, True)
 
 
+def test_taking_interchangeable_classes_for_each_other_is_no_wrong_answer() -> None:
+    logits = np.repeat([[6.0, 0, 0], [0, 6.0, 0], [0, 0, 6.0]], 60, axis=0)
+    targets = np.array([0] * 60 + [2] * 60 + [1] * 60)  # the second and the third are always taken for each other
+    both = np.array([False, True, True])
+
+    strict = solve(logits, targets, np.ones(180), 0.05, 0.05)
+    lenient = solve(logits, targets, np.ones(180), 0.05, 0.05, both)
+    several = solve(logits, np.eye(3)[targets], np.ones(180), 0.05, 0.05, both)
+
+    assert not strict.answer.bounded
+    assert [(one.answer.bounded, one.answer.wrong) for one in (lenient, several)] == [(True, 0.0)] * 2
+    assert not solve(logits, targets, np.ones(180), 0.05, 0.05, np.array([True, True, False])).answer.bounded
+
+
 def test_each_half_is_judged_by_what_the_other_half_says() -> None:
     """The first class is known by loud logits and the second by quiet ones; a message's twin is in the other half."""
     rng = np.random.default_rng(4)

@@ -1,4 +1,4 @@
-"""Look-ups of the demo shop: orders and stock, in an SQLite file made from the checked-in CSV files.
+"""Look-ups of the demo shop: orders, stock and prices, in an SQLite file made from the checked-in CSV files.
 
 The CSV's calendar is moved to the day the file is made, so that "expected on Wednesday" lies ahead for a newcomer
 whenever they start. A look-up tells how an order stands, never whose it is or where it goes: an order number alone
@@ -58,15 +58,30 @@ def make_tools(home: Path, today: date) -> list[BaseTool]:
         stages |= {"delivered": "no_return", "awaiting_pickup": "not_delivered"}
         return _tell(stages.get(order["status"], "not_delivered"), order) if order else {"outcome": "not_found"}
 
+    def find_product(product: str) -> dict[str, Any] | None:
+        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+            connection.row_factory = sqlite3.Row
+            row = connection.execute("SELECT * FROM products WHERE lower(product) = lower(?)", (product,)).fetchone()
+        return dict(row) if row else None
+
     @tool
     def check_stock(product: str) -> dict[str, str]:
         """Say whether a product is in stock, and in which sizes."""
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-            query = "SELECT stock, product, sizes_in_stock FROM products WHERE lower(product) = lower(?)"
-            row = connection.execute(query, (product,)).fetchone()
-        return {"outcome": row[0], "product": row[1], "sizes": row[2]} if row else {"outcome": "unknown_product"}
+        found = find_product(product)
+        if found is None:
+            return {"outcome": "unknown_product"}
+        return {"outcome": found["stock"], "product": found["product"], "sizes": found["sizes_in_stock"]}
 
-    return [look_up_order, check_late, check_changeable, look_up_refund, check_stock]
+    @tool
+    def check_price(product: str) -> dict[str, str]:
+        """Say what a product costs, and whether it can be had."""
+        found = find_product(product)
+        if found is None:
+            return {"outcome": "unknown_product"}
+        outcome = "sold_out" if found["stock"] == "sold_out" else "for_sale"
+        return {"outcome": outcome, "product": found["product"], "price": f"£{found['price']}"}
+
+    return [look_up_order, check_late, check_changeable, look_up_refund, check_stock, check_price]
 
 
 def _lateness(order: dict[str, Any], today: date) -> str:
