@@ -66,7 +66,7 @@ def understand(
     `vector` `(384,)` is what `classifier.encode` makes of the message, `earlier` `(k, 384)` what it made of the
     messages before it in the session, newest first. A message that does not ask something in scope, with the confidence
     `sure`, is taken for the one sentence of it that does, where there is one: "he'll be glad. do you take cheques" is
-    about payment; "what's my name" plainly asks for a fact.
+    about payment; where several do, each is as likely as the others. "what's my name" plainly asks for a fact.
 
     Raises:
         TimeoutError: a pattern of the desk takes too long.
@@ -88,8 +88,8 @@ def understand(
     elif sentences := _sentences(text):
         read = _judged(classifier, classifier.encode(sentences), earlier)
         asked = [one for one in read if _asks(desk, one, sure)]
-        if len({intents[0][0] for intents, _ in asked}) == 1:
-            whole = asked[0]
+        if asked:
+            whole = asked[0] if len({intents[0][0] for intents, _ in asked}) == 1 else _all_of(asked)
     return Understood(*whole, facts, later, listed)
 
 
@@ -124,6 +124,15 @@ def _asks(desk: Desk, judged: _Judged, sure: float) -> bool:
     intents, in_scope = judged
     name, confidence = intents[0]
     return in_scope and confidence >= sure and desk.answers[name].asks
+
+
+def _all_of(judged: Sequence[_Judged]) -> _Judged:
+    """Return the mean of what was judged, all in scope: no intent is surer than its share of the sentences."""
+    total: dict[str, float] = {}
+    for intents, _ in judged:
+        for name, probability in intents:
+            total[name] = total.get(name, 0.0) + probability / len(judged)
+    return tuple(sorted(total.items(), key=lambda item: -item[1])[:5]), True
 
 
 def _holds_later(spec: FactSpec, value: str, text: str, context: Context) -> bool:

@@ -142,7 +142,7 @@ def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, conte
     if not understood.in_scope or understood.confidence < thresholds.answer:
         return None
     answer = desk.answers[understood.intent]
-    if answer.means == "information" and understood.told:
+    if answer.means and understood.told:  # "no, it's R-10234"
         return None
     if understood.asks_back and not answer.topic and not answer.recap:
         return None  # "did I ever mention a dog to you?" is no small talk
@@ -154,7 +154,7 @@ def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action 
 
     Where they are all that a likely intent needs ("and R-10234?"), it is asked whether that is meant.
     """
-    informs = any(desk.answers[intent].means == "information" for intent, _ in understood.intents[:3])
+    informs = any(desk.answers[intent].means for intent, _ in understood.intents[:3])
     if not understood.told or not informs:
         return None
     last = str(context.last.decision.get("intent")) if context.last else ""

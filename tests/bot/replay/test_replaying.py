@@ -72,7 +72,7 @@ def test_a_live_run_marks_where_the_logged_customer_no_longer_answers_what_was_s
     assert parted["c-2"] == 0  # the same question, and another wording of the same answer
     assert parted["c-3"] == 2  # it asks which order is meant, which the agent did not
     assert run.info.mode == "live"
-    assert "My answer was: “Standard delivery" in _turn(run, "c-3", 1).reply
+    assert "answer was: “Standard delivery" in _turn(run, "c-3", 1).reply
 
 
 def test_the_figures_are_against_the_log(run_log: Replay) -> None:
