@@ -1,6 +1,6 @@
 """Learning something new without forgetting the old: rehearsal over the small sample that a model keeps.
 
-Rehearsal: Robins, "Catastrophic Forgetting, Rehearsal and Pseudorehearsal", 1995. Half of what rehearsed messages teach
+Rehearsal: Robins, "Catastrophic Forgetting, Rehearsal and Pseudorehearsal", 1995. Most of what rehearsed messages teach
 is the old model's own opinion of them (Li and Hoiem, "Learning without Forgetting", ECCV 2016). New labels have more
 messages than the sample keeps of the old ones; the loss makes up for that (logit adjustment: Menon et al., ICLR 2021).
 """
@@ -29,8 +29,8 @@ from finetune.teaching import Taught
 from finetune.training import Progress, Settings, train
 from finetune.weights import load_weights
 
-_EPOCHS = 3
-_OWN_OPINION = 0.5  # of the old model, in the targets of rehearsed messages
+_EPOCHS = 4
+_OWN_OPINION = 0.7  # of the old model, in the targets of rehearsed messages
 _SLOWER = 0.25  # of a new training's learning rates
 
 
@@ -162,7 +162,7 @@ def _widen(
 
 
 def _recall(targets: np.ndarray, opinions: np.ndarray, places: dict[int, int], width: int) -> Tensor:
-    """Return targets `(n, width)`: of old classes, half of what the old model thinks by its logits `(n, old width)`."""
+    """Return targets `(n, width)`: of old classes, mostly what the old model thinks by its logits `(n, old width)`."""
     soft = np.eye(width)[targets]
     old = np.isin(targets, list(places))
     thought = np.zeros((len(targets), width))
