@@ -1,8 +1,8 @@
 """Look-ups of the demo shop: orders, stock and prices, in an SQLite file made from the checked-in CSV files.
 
-The CSV's calendar is moved to the day the file is made, so that "expected on Wednesday" lies ahead for a newcomer
-whenever they start. A look-up tells how an order stands, never whose it is or where it goes: an order number alone
-proves nobody's identity.
+The CSV's calendar is moved by whole weeks to the day the file is made, and what is on its way is expected on a day that
+lies ahead, so that a newcomer's first look-up is news whenever they start. A look-up tells how an order stands, never
+whose it is or where it goes: an order number alone proves nobody's identity.
 """
 
 import csv
@@ -34,7 +34,10 @@ def make_tools(home: Path, today: date) -> list[BaseTool]:
     def look_up_order(order_number: str) -> dict[str, str]:
         """Say how an order stands: its status, carrier, tracking number and dates."""
         order = find(order_number)
-        return _tell(order["status"], order) if order else {"outcome": "not_found"}
+        if order is None:
+            return {"outcome": "not_found"}
+        is_overdue = order["status"] == "shipped" and date.fromisoformat(order["expected_on"]) < today
+        return _tell("delayed" if is_overdue else order["status"], order)
 
     @tool
     def check_late(order_number: str) -> dict[str, str]:
@@ -102,6 +105,10 @@ def _working_days(start: date, end: date) -> int:
     return sum((start + timedelta(days=day)).weekday() < 5 for day in days)
 
 
+def _working_day_after(day: date) -> date:
+    return next(later for later in (day + timedelta(days=ahead) for ahead in (1, 2, 3)) if later.weekday() < 5)
+
+
 def _tell(outcome: str, order: dict[str, Any]) -> dict[str, str]:
     """Return what may be said about an order, in words: dates as people say them, no names, no addresses."""
     told = {"outcome": outcome, "order_number": order["order_number"], "items": _items(order["items"])}
@@ -133,6 +140,8 @@ def _make_database(path: Path, today: date) -> None:
                 for key in DATES:
                     if row.get(key):
                         row[key] = (date.fromisoformat(row[key]) + shift).isoformat()
+                if row.get("status") == "shipped":
+                    row["expected_on"] = max(row["expected_on"], _working_day_after(today).isoformat())
             columns = list(rows[0])
             marks = ", ".join("?" for _ in columns)
             connection.execute(f"CREATE TABLE {name} ({', '.join(columns)}, PRIMARY KEY ({columns[0]}))")
