@@ -30,6 +30,7 @@ CSS = """
 #chat { border-radius: 14px; } #chat .message * { overflow-wrap: anywhere; }
 #chat .sources { margin-top: .45em; font-size: .82em; opacity: .85; }
 #chat .message p, #chat .message .prose > :last-child { margin-bottom: 0; }
+#chat .message p:empty { display: none; } /* what the markdown renderer leaves after the sources */
 #chat .options { justify-content: flex-start; width: 100%; margin: 0;
   padding: 10px 20px 0; gap: 8px; display: flex; flex-wrap: wrap; }
 #chat .options .option { width: auto; max-width: 100%; padding: 8px 14px; border-radius: 999px; border-style: solid;
