@@ -282,6 +282,14 @@ def test_forgetting_a_fact_that_is_not_known_does_not_offer_to_forget_everything
     assert set(known(bot)) == {"name"}
 
 
+def test_asking_for_a_detail_is_no_choice_of_what_the_bot_has_offered(bot: Chatbot) -> None:
+    say(bot, "I'm Nora")
+    assert bot.respond("how do I wash the jacket? and which cards can I pay with?", "s1", "nora").action == "clarify"
+    reply = bot.respond("what's my name?", "s1", "nora")
+    assert reply.action == "recap"
+    assert "Nora" in reply.text
+
+
 @pytest.mark.parametrize("text", ["what's my name", "Hi! whats my name?", "do you know my email address"])
 def test_a_fact_is_told_to_whoever_plainly_asks_for_it(bot: Chatbot, text: str) -> None:
     say(bot, "my name is Nora, my email is nora@example.com")
