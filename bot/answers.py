@@ -127,14 +127,14 @@ class Answers:
         sources: list[Source] = []
         about: Mapping[str, str] = {need: values[need] for need in answer.needs if need in values}
         outcome = None
+        if not answer.tool:
+            values |= {fact: self._together(several, context) for fact, several in action.listed.items()}
         if answer.tool:
             values |= self._look_up(answer.tool, {need: values[need] for need in answer.needs})
             outcome = values.pop("outcome")
             if outcome not in answer.outcomes:
                 raise ToolError(f"tool {answer.tool!r} returned {outcome!r}, which {action.intent!r} does not name")
             sources.append(Source("tool", answer.tool, str(values[answer.needs[0]]) if answer.needs else answer.title))
-        elif action.listed:
-            values |= {fact: self._together(several, context) for fact, several in action.listed.items()}
         elif answer.recap:
             recap = self._recaps.find(answer.recap, context, message)
             outcome, values, sources, about = recap.outcome, recap.values, list(recap.sources), recap.about

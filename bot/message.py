@@ -80,12 +80,13 @@ def understand(
     if intent is not None:
         return Understood(((intent, 1.0),), True, facts, later, listed)
     whole = _judged(classifier, vector[None, :], earlier)[0]
-    detail = next((intent for intent, answer in desk.answers.items() if answer.recap == "detail"), None)
-    if detail is not None and not _asks(desk, whole, sure) and asks_detail(desk, text):
-        return Understood(((detail, 1.0),), True, facts, later, listed)
-    if context.pending or _asks(desk, whole, sure):  # where the bot waits for an answer, "Yes. And …" is one
+    if _asks(desk, whole, sure):
         return Understood(*whole, facts, later, listed)
-    if sentences := _sentences(text):
+    detail = next((intent for intent, answer in desk.answers.items() if answer.recap == "detail"), None)
+    if detail is not None and asks_detail(desk, text):
+        return Understood(((detail, 1.0),), True, facts, later, listed)
+    # Where the bot waits for an answer, "Yes. And …" is one.
+    if not context.pending and (sentences := _sentences(text)):
         read = _judged(classifier, classifier.encode(sentences), earlier)
         asked = [one for one in read if _asks(desk, one, sure)]
         if asked:

@@ -134,8 +134,10 @@ def _chosen(desk: Desk, understood: Understood, context: Context) -> Action | No
         chosen = [name for name in offered if set(desk.answers[name].needs) & set(understood.facts)]
     else:
         chosen = offered if means == "yes" and len(offered) == 1 else []
-    listed = {fact: tuple(values) for fact, values in context.pending.get("listed", {}).items()}
-    return act(desk, chosen[0], context, replace(understood, listed=understood.listed or listed)) if chosen else None
+    offered_for = context.pending.get("listed", {})
+    listed = {fact: tuple(values) for fact, values in offered_for.items() if fact not in understood.facts}
+    meant = replace(understood, listed={**listed, **understood.listed})
+    return act(desk, chosen[0], context, meant) if chosen else None
 
 
 def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, context: Context) -> Action | None:

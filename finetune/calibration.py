@@ -42,6 +42,18 @@ class AnswerThreshold:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What thresholds are solved for: how many answers may be wrong, and in-scope messages turned away, fractions of 1.
+
+    Classes that are marked `(classes,)` as interchangeable may be taken for each other: that is no wrong answer.
+    """
+
+    max_wrong: float
+    max_turned_away: float
+    interchangeable: Bools | None = None
+
+
+@dataclass(frozen=True)
 class Solved:
     """What is solved on held-out messages: the temperature, and the thresholds for answering and for being in scope."""
 
@@ -75,38 +87,22 @@ class Outcomes:
         return {name: float(mask.mean()) if len(mask) else 0.0 for name, mask in vars(self).items()}
 
 
-def solve(
-    logits: Floats,
-    targets: Targets,
-    scores: Floats,
-    max_wrong: float,
-    max_turned_away: float,
-    interchangeable: Bools | None = None,
-) -> Solved:
+def solve(logits: Floats, targets: Targets, scores: Floats, limits: Limits) -> Solved:
     """Return temperature and thresholds for held-out in-scope messages.
 
     `logits` and `targets` are as for `fit_temperature`, `scores` `(n,)` are in-scope scores. The answer threshold is
-    solved on the messages that count as in scope: only they are answered. Classes that are marked `(classes,)` as
-    interchangeable may be taken for each other: that is no wrong answer.
+    solved on the messages that count as in scope: only they are answered.
     """
     temperature = fit_temperature(logits, targets)
     probabilities = to_probabilities(logits, temperature, several=targets.ndim == 2)
-    in_scope = in_scope_threshold(scores, max_turned_away)
+    in_scope = in_scope_threshold(scores, limits.max_turned_away)
     kept = scores >= in_scope
-    correct = best_is_right(probabilities, targets, interchangeable)
-    answer = answer_threshold(probabilities.max(axis=1)[kept], correct[kept], max_wrong)
+    correct = best_is_right(probabilities, targets, limits.interchangeable)
+    answer = answer_threshold(probabilities.max(axis=1)[kept], correct[kept], limits.max_wrong)
     return Solved(temperature, answer, in_scope)
 
 
-def halves(
-    logits: Floats,
-    targets: Targets,
-    scores: Floats,
-    max_wrong: float,
-    max_turned_away: float,
-    interchangeable: Bools | None = None,
-    seed: int = 0,
-) -> CrossFitted:
+def halves(logits: Floats, targets: Targets, scores: Floats, limits: Limits, seed: int = 0) -> CrossFitted:
     """Judge held-out messages by what is solved on others: on one half for the other, both ways.
 
     The arguments are those of `solve`. Each class is shared out evenly between the halves.
@@ -121,7 +117,7 @@ def halves(
     probabilities = np.zeros(logits.shape)
     thresholds = np.zeros((2, len(logits)))
     for measured, other in ((order[::2], order[1::2]), (order[1::2], order[::2])):
-        solved = solve(logits[other], targets[other], scores[other], max_wrong, max_turned_away, interchangeable)
+        solved = solve(logits[other], targets[other], scores[other], limits)
         probabilities[measured] = to_probabilities(logits[measured], solved.temperature, several=targets.ndim == 2)
         thresholds[:, measured] = [[solved.answer.threshold], [solved.in_scope]]
     return CrossFitted(probabilities, *thresholds)

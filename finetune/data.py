@@ -71,10 +71,6 @@ class Coding:
             coded[row, [number[name] for name in ([label] if isinstance(label, str) else label)]] = 1
         return coded
 
-    def mark(self, labels: Collection[str]) -> NDArray[np.bool_]:
-        """Return which classes `(classes,)` are among some labels."""
-        return np.isin(self.classes, list(labels))
-
 
 def split(labels: Sequence[Hashable], share: float, seed: int) -> tuple[list[int], list[int]]:
     """Return row numbers for training and for validation: `share` of each label, at least one of 5 or more."""

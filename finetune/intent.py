@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from finetune.calibration import Limits
 from finetune.head import ServedHead, to_probabilities
 from finetune.scope import in_scope_score
 from finetune.served import ServedClassifier
@@ -154,6 +155,11 @@ class IntentClassifier(ServedClassifier):
         publish(folder, self, corpus, taught, test, about, progress, read_rehearsal(source).seen)
         self._use(folder, read_manifest(folder))
         return self
+
+    def limits(self, classes: Sequence[str]) -> Limits:
+        """Return what the thresholds of a classifier of some classes are solved for."""
+        interchangeable = np.isin(classes, list(self.interchangeable))
+        return Limits(self.max_wrong_answers, self.max_turned_away, interchangeable)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors of shape `(n, 384)`, by which a message is known to itself and to later ones."""

@@ -47,9 +47,7 @@ def publish(
     logits, targets = taught.logits[inside], corpus.targets[np.array(corpus.held)[inside]]
     targets = targets[:, :classes] if corpus.coding.several else targets
     scores = in_scope_score(logits, classes)
-    limits = classifier.max_wrong_answers, classifier.max_turned_away
-    talk = corpus.coding.mark(classifier.interchangeable)
-    solved = solve(logits[:, :classes], targets, scores, *limits, talk)
+    solved = solve(logits[:, :classes], targets, scores, classifier.limits(corpus.coding.classes))
     probabilities = to_probabilities(logits[:, :classes], solved.temperature, corpus.coding.several)
     write_rehearsal(folder, corpus, seen_before)
     learnt = save_weights(taught.network, folder)

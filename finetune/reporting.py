@@ -109,8 +109,7 @@ def _held_out(classifier: IntentClassifier, corpus: Corpus, taught: Taught) -> O
     targets = targets[:, :classes] if targets.ndim == 2 else targets
     scores = in_scope_score(logits, classes)
     known = logits[:, :classes]
-    limits = classifier.max_wrong_answers, classifier.max_turned_away
-    crossed = halves(known, targets, scores, *limits, corpus.coding.mark(classifier.interchangeable))
+    crossed = halves(known, targets, scores, classifier.limits(corpus.coding.classes))
     return Outputs(
         corpus.coding.classes,
         _labels(corpus, held),

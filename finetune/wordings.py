@@ -97,8 +97,8 @@ def collect(heard: Sequence[Heard], known: Known, encoder: Encoder, report: Repo
         )
         for rows in same.values()
     ]
-    others = [*(text for text, _ in known.messages), *known.out_of_scope, *known.tested]
-    others = [_NUMBER.sub("", text) for text in others]
+    there_already = (*(text for text, _ in known.messages), *known.out_of_scope, *known.tested)
+    others = [_NUMBER.sub("", text) for text in there_already]
     there = {row for row, _, _ in near_duplicates([one.bare for one in items], others)}
     items, left_out = ([one for row, one in enumerate(items) if (row in there) is taken] for taken in (False, True))
     items, vectors = _merge(items, encoder, report)

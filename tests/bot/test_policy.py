@@ -89,10 +89,12 @@ def test_a_choice_holds_for_all_that_was_listed_when_it_was_offered(desk: Desk) 
     pending = {"kind": "clarify", "intents": ["order_status"], "listed": {"order_number": ["R-10234", "R-10250"]}}
     context = replace(CONTEXT, buffer=(Turn(1, "s", 1, NOW, "", "", {"about": number, "pending": pending}),))
 
-    chosen, _ = decide(desk, THRESHOLDS, Understood((("affirm", 0.95),), True), context, never)
+    yes, other = Understood((("affirm", 0.95),), True), {"order_number": "R-10266"}
+    only_this = Understood((("give_information", 0.95),), True, other)
 
     assert offered == Clarify(("order_status",), both)
-    assert chosen == Answer("order_status", number, both)
+    assert decide(desk, THRESHOLDS, yes, context, never)[0] == Answer("order_status", number, both)
+    assert decide(desk, THRESHOLDS, only_this, context, never)[0] == Answer("order_status", other)
 
 
 @pytest.mark.parametrize(

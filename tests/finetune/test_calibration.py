@@ -10,6 +10,7 @@ from scipy.special import expit, softmax
 from scipy.stats import binom
 
 from finetune.calibration import (
+    Limits,
     answer_threshold,
     checkpoints,
     expected_calibration_error,
@@ -234,7 +235,7 @@ def test_what_is_solved_looks_only_at_messages_that_count_as_in_scope() -> None:
     targets = np.array([0] * 120 + [1] * 2)  # the surest two are wrong, and look as if they were out of scope
     scores = np.array([0.9] * 120 + [0.1] * 2)
 
-    solved = solve(logits, targets, scores, max_wrong=0.05, max_turned_away=0.05)
+    solved = solve(logits, targets, scores, Limits(0.05, 0.05))
 
     assert solved.in_scope == 0.9
     assert (solved.answer.held_out, solved.answer.wrong, solved.answer.bounded) == (120, 0, True)
@@ -245,13 +246,13 @@ def test_taking_interchangeable_classes_for_each_other_is_no_wrong_answer() -> N
     targets = np.array([0] * 60 + [2] * 60 + [1] * 60)  # the second and the third are always taken for each other
     both = np.array([False, True, True])
 
-    strict = solve(logits, targets, np.ones(180), 0.05, 0.05)
-    lenient = solve(logits, targets, np.ones(180), 0.05, 0.05, both)
-    several = solve(logits, np.eye(3)[targets], np.ones(180), 0.05, 0.05, both)
+    strict = solve(logits, targets, np.ones(180), Limits(0.05, 0.05))
+    lenient = solve(logits, targets, np.ones(180), Limits(0.05, 0.05, both))
+    several = solve(logits, np.eye(3)[targets], np.ones(180), Limits(0.05, 0.05, both))
 
     assert not strict.answer.bounded
     assert [(one.answer.bounded, one.answer.wrong) for one in (lenient, several)] == [(True, 0.0)] * 2
-    assert not solve(logits, targets, np.ones(180), 0.05, 0.05, np.array([True, True, False])).answer.bounded
+    assert not solve(logits, targets, np.ones(180), Limits(0.05, 0.05, np.array([True, True, False]))).answer.bounded
 
 
 def test_each_half_is_judged_by_what_the_other_half_says() -> None:
@@ -259,12 +260,12 @@ def test_each_half_is_judged_by_what_the_other_half_says() -> None:
     rng = np.random.default_rng(4)
     logits, targets, scores = rng.normal(size=(60, 3)) * 3, rng.integers(3, size=60), rng.random(60)
 
-    judged = halves(logits, targets, scores, 0.3, 0.1, seed=1)
+    judged = halves(logits, targets, scores, Limits(0.3, 0.1), seed=1)
 
     other = judged.in_scope_threshold != judged.in_scope_threshold[0]
     assert sorted({other.sum(), (~other).sum()}) in ([30], [29, 31])
     for mine in (other, ~other):
-        solved = solve(logits[~mine], targets[~mine], scores[~mine], 0.3, 0.1)
+        solved = solve(logits[~mine], targets[~mine], scores[~mine], Limits(0.3, 0.1))
         assert (judged.answer_threshold[mine] == solved.answer.threshold).all()
         assert (judged.in_scope_threshold[mine] == solved.in_scope).all()
         np.testing.assert_allclose(judged.probabilities[mine], softmax(logits[mine] / solved.temperature, axis=1))
@@ -277,7 +278,7 @@ def test_halves_work_where_a_message_may_have_several_labels() -> None:
     logits = rng.normal(size=(40, 3)) * 3
     targets = (logits + rng.normal(size=logits.shape) > 0).astype(np.float32)
 
-    judged = halves(logits, targets, rng.random(40), 0.3, 0.1)
+    judged = halves(logits, targets, rng.random(40), Limits(0.3, 0.1))
 
     assert judged.probabilities.shape == (40, 3)
     assert not np.allclose(judged.probabilities.sum(axis=1), 1)
@@ -285,4 +286,4 @@ def test_halves_work_where_a_message_may_have_several_labels() -> None:
 
 def test_one_message_cannot_be_halved() -> None:
     with pytest.raises(ValueError, match="at least 2"):
-        halves(np.zeros((1, 2)), np.zeros(1, dtype=int), np.zeros(1), 0.05, 0.03)
+        halves(np.zeros((1, 2)), np.zeros(1, dtype=int), np.zeros(1), Limits(0.05, 0.03))

@@ -171,6 +171,12 @@ def test_when_everything_is_known_nothing_is_suggested(models: Models, encoder: 
     assert (found.rows, found.groups, found.known, found.read) == ((), (), 41, 41)
 
 
+def test_other_numbers_do_not_make_a_known_message_a_new_one(models: Models, encoder: Encoder) -> None:
+    known = Known((("Have R-10045 and R-10201 been sent off yet?", "order_status"), ("hello", "greeting")))
+
+    assert suggest(heard("have R-10077 and R-10112 been sent off yet"), known, models.classifier, encoder).known == 1
+
+
 def test_wordless_and_endless_messages_are_left_out(models: Models, encoder: Encoder, known: Known) -> None:
     found = suggest(heard("", "???", "🙂", "so " * 5000), known, models.classifier, encoder)
 

@@ -8,6 +8,7 @@ whose it is or where it goes: an order number alone proves nobody's identity.
 import csv
 import sqlite3
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,14 @@ def make_tools(home: Path, today: date) -> list[BaseTool]:
     if not database.exists():
         _make_database(database, today)
 
-    def find(order_number: str) -> dict[str, Any] | None:
+    def first(query: str, value: str) -> dict[str, Any] | None:
         with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
             connection.row_factory = sqlite3.Row
-            row = connection.execute("SELECT * FROM orders WHERE order_number = ?", (order_number,)).fetchone()
+            row = connection.execute(query, (value,)).fetchone()
         return dict(row) if row else None
+
+    find = partial(first, "SELECT * FROM orders WHERE order_number = ?")
+    find_product = partial(first, "SELECT * FROM products WHERE lower(product) = lower(?)")
 
     @tool
     def look_up_order(order_number: str) -> dict[str, str]:
@@ -60,12 +64,6 @@ def make_tools(home: Path, today: date) -> list[BaseTool]:
         stages = {"refunded": "refunded", "return_received": "received", "cancelled": "cancelled"}
         stages |= {"delivered": "no_return", "awaiting_pickup": "not_delivered"}
         return _tell(stages.get(order["status"], "not_delivered"), order) if order else {"outcome": "not_found"}
-
-    def find_product(product: str) -> dict[str, Any] | None:
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-            connection.row_factory = sqlite3.Row
-            row = connection.execute("SELECT * FROM products WHERE lower(product) = lower(?)", (product,)).fetchone()
-        return dict(row) if row else None
 
     @tool
     def check_stock(product: str) -> dict[str, str]:
