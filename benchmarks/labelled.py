@@ -13,7 +13,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Labelled:
-    """Messages to learn from and messages to measure on; `outside` ones are out of scope, where there are any."""
+    """Messages to learn from and messages to measure on; `outside` ones are out of scope, where there are any.
+
+    `validation` rows are kept apart where the data keeps them apart.
+    """
 
     texts: tuple[str, ...]
     labels: tuple[str, ...]
@@ -21,6 +24,18 @@ class Labelled:
     test_labels: tuple[str, ...]
     outside: tuple[str, ...] = ()
     test_outside: tuple[str, ...] = ()
+    validation_texts: tuple[str, ...] = ()
+    validation_labels: tuple[str, ...] = ()
+    validation_outside: tuple[str, ...] = ()
+
+    def with_validation(self) -> Labelled:
+        """Return the data with its validation rows among those to learn from."""
+        return replace(
+            self,
+            texts=self.texts + self.validation_texts,
+            labels=self.labels + self.validation_labels,
+            outside=self.outside + self.validation_outside,
+        )
 
     def only(self, wanted: Callable[[str], bool]) -> Labelled:
         """Return the messages whose labels are wanted."""
@@ -43,9 +58,18 @@ def read(folder: Path) -> Labelled:
     """
     if (folder / "data_full.json").is_file():
         content = json.loads((folder / "data_full.json").read_text(encoding="utf-8"))
-        train, test = zip(*content["train"], strict=True), zip(*content["test"], strict=True)
-        outside = (tuple(text for text, _ in content[name]) for name in ("oos_train", "oos_test"))
-        return Labelled(*map(tuple, train), *map(tuple, test), *outside)
+        parts = {name: tuple(map(tuple, zip(*rows, strict=True))) for name, rows in content.items()}
+        return Labelled(
+            texts=parts["train"][0],
+            labels=parts["train"][1],
+            test_texts=parts["test"][0],
+            test_labels=parts["test"][1],
+            outside=parts["oos_train"][0],
+            test_outside=parts["oos_test"][0],
+            validation_texts=parts["val"][0],
+            validation_labels=parts["val"][1],
+            validation_outside=parts["oos_val"][0],
+        )
     if (folder / "train.csv").is_file() and (folder / "test.csv").is_file():
         return Labelled(*_columns(folder / "train.csv"), *_columns(folder / "test.csv"))
     raise SystemExit(f"{folder} holds neither train.csv and test.csv nor data_full.json.")
