@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from gradio.queueing import Queue
 from playwright.sync_api import Browser, BrowserContext, Route, expect
 
 from memory.history import ratings, transcript
@@ -171,3 +172,8 @@ def test_help_page_that_is_not_there_is_a_plain_404(server: Server, nora: Browse
 
 def test_secret_is_readable_by_its_owner_only(server: Server, home: Path) -> None:
     assert (home / "secret").stat().st_mode & 0o077 == 0
+
+
+def test_gradio_still_reads_how_often_an_idle_page_is_to_look_for_messages() -> None:
+    assert "sleep_when_free" in Queue.start_processing.__code__.co_names
+    assert "progress_update_sleep_when_free" in Queue.start_progress_updates.__code__.co_names
