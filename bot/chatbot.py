@@ -28,7 +28,7 @@ from bot.exporting import export
 from bot.forgetting import forget
 from bot.generation import Generation, GenerationError, make_chat_model
 from bot.locks import SessionLocks
-from bot.message import clean, has_words, refusal_of, understand
+from bot.message import clean, clean_long, has_words, refusal_of, understand
 from bot.models import Models, load
 from bot.pointing import asks_back, facts_to_forget, points_back
 from bot.policy import decide
@@ -283,7 +283,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
         session_id, customer_id = make_ids(session_id, customer_id)
         started = time.perf_counter()
         try:
-            text = clean(raw) or (self.desk.replies["handoff_button"][0] if hand_over else "")
+            text = self._clean(raw) or (self.desk.replies["handoff_button"][0] if hand_over else "")
             with self._locks.hold(session_id):
                 reply, written = self._repeated(text, session_id, customer_id, key), ""
                 if reply is None:
@@ -323,8 +323,14 @@ class Chatbot(Runnable[ChatInput, Reply]):
             raise RepeatedKeyError("Another message was sent with this key. Give each message a key of its own.")
         return kept_reply(turn)
 
+    def kept_text(self, raw: str) -> str:
+        """Return what is kept of a message: it is cleaned, and one that is too long is cut."""
+        return self._cut(self._clean(raw))
+
+    def _clean(self, raw: str) -> str:
+        return clean_long(raw, self.settings.max_message_chars)
+
     def _cut(self, text: str) -> str:
-        """Return what is kept of a message: one that is too long up to the limit."""
         limit = self.settings.max_message_chars
         return text if len(text) <= limit else text[:limit] + "…"
 

@@ -22,6 +22,8 @@ _KEPT_CONTROLS = "\n\t"
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+|\n+")  # chats begin sentences with small letters, too
 _Judged = tuple[tuple[tuple[str, float], ...], bool]  # the likeliest intents with their confidence; in scope or not
 _MOST_SENTENCES = 8  # up to so many are read one by one: each costs as much as a message
+_CLEANED = 12  # times the limit: whoever writes more than that means no message, and cleaning takes time
+_LINE_ENDS = {0x2028: "\n", 0x2029: "\n"}  # Unicode's own, which other programs take for the end of a line too
 # Marks that turn the reading direction around: they could make a page show something else than is there.
 _DIRECTION_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -33,11 +35,17 @@ def clean(text: str) -> str:
     """
     kept = (
         char
-        for char in text
+        for char in text.translate(_LINE_ENDS)
         if char in _KEPT_CONTROLS
         or (unicodedata.category(char) not in ("Cc", "Cs") and char not in _DIRECTION_OVERRIDES)
     )
     return mask_secrets(unicodedata.normalize("NFC", "".join(kept)).strip())
+
+
+def clean_long(text: str, limit: int) -> str:
+    """Return what `clean` does of a message of any length; what lies far beyond the limit only counts, as spaces."""
+    most = _CLEANED * limit
+    return clean(text) if len(text) <= most else clean(text[:most]).ljust(len(text))
 
 
 def has_words(text: str) -> bool:

@@ -31,8 +31,7 @@ def retain(memory: ConversationMemory, now: datetime) -> Mapping[str, int]:
     while batch := _remove_sessions(memory, now):
         removed += batch
     removed += _remove_facts(memory, now)
-    if removed:
-        memory.store.purge()
+    memory.store.purge()
     return dict(removed)
 
 

@@ -128,10 +128,11 @@ class Store:
             connection.exec_driver_sql("PRAGMA user_version = 1")
 
     def purge(self) -> None:
-        """Leave no trace of deleted rows in the files of a SQLite database; it takes time in proportion to their size.
+        """Leave no trace of rows that were deleted, where that is owed; it takes time in proportion to the files' size.
 
-        `secure_delete` alone is not enough: rows that moved between pages leave copies behind, so the file is written
-        anew, and the write-ahead log is emptied. https://sqlite.org/lang_vacuum.html
+        Of several who wait for it, one does it for all. SQLite's `secure_delete` alone is not enough: rows that moved
+        between pages leave copies behind, so the file is written anew, and the write-ahead log is emptied.
+        https://sqlite.org/lang_vacuum.html
 
         Raises:
             StoreError: the file is in use for too long, or there is no space for a second copy of it.
@@ -139,12 +140,16 @@ class Store:
         if self.engine.dialect.name != "sqlite":
             return
         with self._one_writer:  # other writers of this process would keep the checkpoint waiting for too long
-            busy = self._overwrite()
+            busy = self._owes_purge() and self._overwrite()
         if busy:
             raise StoreError(
                 f"The rows are deleted, but not yet overwritten: another program reads {self.url}. "
                 "Stop that program, then forget again."
             )
+
+    def _owes_purge(self) -> bool:
+        with self.read() as connection:
+            return bool(connection.exec_driver_sql("PRAGMA user_version").scalar())
 
     def _overwrite(self) -> bool:
         """Write the file anew and empty the write-ahead log; return whether somebody's reading kept it from that."""
@@ -162,13 +167,8 @@ class Store:
         return bool(busy)
 
     def _finish_purge(self) -> None:
-        if self.engine.dialect.name != "sqlite":
-            return
         try:
-            with self.read() as connection:
-                owed = connection.exec_driver_sql("PRAGMA user_version").scalar()
-            if owed:
-                self.purge()
+            self.purge()
         except StoreError as error:
             _LOG.warning("%s", error)
 

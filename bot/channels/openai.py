@@ -150,7 +150,7 @@ def _event(content: dict[str, Any]) -> bytes:
 
 def _usage(bot: Chatbot, asked: str, replied: str) -> dict[str, int]:
     """Return the tokens of the message that was read and of the reply, as the desk's encoder counts them."""
-    prompt, completion = (bot.models.encoder.count_tokens(text) for text in (asked, replied))
+    prompt, completion = (bot.models.encoder.count_tokens(text) for text in (bot.kept_text(asked), replied))
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 

@@ -9,7 +9,6 @@ from datetime import timedelta
 
 from bot.channels.conversations import begin, latest
 from bot.chatbot import Chatbot
-from bot.message import clean
 from bot.turn import Reply, kept_reply
 from memory import Turn
 from memory.history import session_of_request, transcript
@@ -61,4 +60,4 @@ class Chats:
         return [turn for turn in turns if turn.decision.get("written_by") != "colleague"]
 
     def _is_again(self, turn: Turn, text: str) -> bool:
-        return turn.text == clean(text) and self._bot.clock() - turn.at <= _AGAIN
+        return turn.text == self._bot.kept_text(text) and self._bot.clock() - turn.at <= _AGAIN

@@ -54,13 +54,13 @@ class RateLimits:
     def __init__(self) -> None:
         self._windows = MovingWindowRateLimiter(_Windows())
 
-    def spend(self, limit: RateLimitItem, kind: str, whose: str) -> None:
-        """Count one request of a customer, an address or a key.
+    def spend(self, limit: RateLimitItem, kind: str, whose: str, cost: int = 1) -> None:
+        """Count one request of a customer, an address or a key, as `cost` requests, all of a window's at most.
 
         Raises:
             ApiError: it is one too many (429, with `Retry-After`).
         """
-        if not self._windows.hit(limit, kind, whose):
+        if not self._windows.hit(limit, kind, whose, cost=min(cost, limit.amount)):
             again = math.ceil(self._windows.get_window_stats(limit, kind, whose).reset_time - time.time())
             raise ApiError(
                 429,

@@ -23,6 +23,7 @@ _STREAMED = "/team/replay"  # takes logs to disk as they arrive, for members onl
 _BYTES_A_CHAR = 12  # as JSON may escape it
 _ARRIVES_S = 30  # seconds in which a request's body must have arrived
 _READING = ("GET", "HEAD", "OPTIONS")
+_ERASURE = 30  # requests that one to forget counts as: it may write the database's file anew
 _COUNTED = ("/api/", "/v1/", "/memory", "/team")  # where reading counts too; a page's own files do not
 
 
@@ -62,7 +63,8 @@ class RequestLimits:
         if caller.key:
             self._limits.spend(self._key, "key", caller.key)
             return
-        self._limits.spend(self._address, "address", _address(request))
+        cost = _ERASURE if request.scope["method"] == "DELETE" else 1
+        self._limits.spend(self._address, "address", _address(request), cost)
         if caller.customer_id:
             self._limits.spend(self._customer, "customer", caller.customer_id)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.calls import make_ids
 from bot.chatbot import Chatbot
-from bot.message import clean, read_apart
+from bot.message import read_apart
 from bot.turn import Kept
 from memory import Context
 from memory.conversation import ForgottenError, WrongCustomerError
@@ -37,7 +37,7 @@ class RelivingChatbot(Chatbot):
 
     def encode_ahead(self, texts: Sequence[str]) -> None:
         """Encode messages in batches, for turns that follow: each is then not encoded by itself."""
-        kept = [self._cut(clean(text)) for text in texts]
+        kept = [self.kept_text(text) for text in texts]
         encoder, classifier, thresholds = self.models.encoder, self.models.classifier, self.models.thresholds
         encoder.encode_ahead(kept)
         classifier.encode_ahead(kept)
@@ -57,7 +57,7 @@ class RelivingChatbot(Chatbot):
         started = time.perf_counter()
         with self._locks.hold(session_id):
             try:
-                turn = self._decide(clean(raw), session_id, customer_id, False)
+                turn = self._decide(self._clean(raw), session_id, customer_id, False)
                 own = turn.kept(self.recaps)
                 lived = Lived(own.text, own.decision, turn.context, turn.timings)
                 reply = self._keep(turn, started, instead=instead(lived) if instead else own)

@@ -50,6 +50,14 @@ def test_unreadable_message_gets_an_honest_reply(bot: Chatbot, name: str) -> Non
     assert len(transcript(bot.memory.store, "s1", "nora")[0].text) <= 4001
 
 
+def test_how_long_a_message_was_is_said_however_long_it_was(bot: Chatbot) -> None:
+    assert "1,000,000 characters" in bot.respond("GB29 " * 200_000, "s1", "nora").text
+
+
+def test_unicodes_own_line_ends_are_line_ends() -> None:
+    assert clean("one\u2028two\u2029three") == "one\ntwo\nthree"
+
+
 @pytest.mark.parametrize("message", ODD)
 def test_odd_message_is_answered_and_kept_as_text(bot: Chatbot, message: str) -> None:
     reply = bot.respond(message, "s1", "nora")

@@ -80,3 +80,8 @@ def test_a_tidy_text_is_one_line_that_can_be_written(text: str) -> None:
     tidied.encode()
     assert tidied.splitlines() in ([], [tidied])
     assert tidy(tidied) == tidied
+
+
+def test_a_very_long_word_is_read_once() -> None:
+    word = "a" * 1_000_000  # looked at from each of its letters, it would take hours
+    assert mask(word) == word

@@ -101,7 +101,8 @@ class Sending {
   #refused(message, error) {
     const again = error.passes || error.status === 401;
     if (!again) this.store.write(`sending:${message.key}`, null);
-    const text = error.status === 401 ? this.who.words.expired : error.message;
+    const { expired, trouble } = this.who.words;
+    const text = error.status === 401 ? expired : error instanceof Refusal ? error.message : trouble;
     this.log.refuse(message, text, again && (() => this.#add(message)));
   }
 

@@ -52,7 +52,8 @@ class Server {
         const events = (rest + part.value).split("\n\n");
         rest = events.pop();
         for (const event of events) {
-          const field = (name) => event.match(new RegExp(`^${name}: (.*)$`, "m"))?.[1];
+          const lines = event.split("\n"); // a regular expression would end lines at U+2028 too
+          const field = (name) => lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
           if (field("data")) yield [field("event"), JSON.parse(field("data"))];
         }
       }
@@ -110,7 +111,8 @@ async function patiently(work, { signal, waiting, most = Infinity } = {}) {
       return await work();
     } catch (error) {
       if (signal?.aborted) throw error;
-      if (error instanceof Refusal && (!error.passes || ++refusals >= most)) throw error;
+      const nothingCame = error instanceof TypeError || error instanceof DOMException;
+      if (!nothingCame && (error.passes === false || ++refusals >= most)) throw error;
       waiting?.(error);
       await pause(error.retryAfter || PAUSES_S[Math.min(pauses, PAUSES_S.length - 1)], signal);
     }

@@ -97,6 +97,20 @@ def test_the_raw_stream_ends_with_done(url: str, key: str) -> None:
     assert all(line.startswith("data: {") for line in lines[:-2])
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_half_a_character_is_left_out_and_the_rest_answered(url: str, key: str, stream: bool) -> None:
+    options = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    body = {"messages": [{"role": "user", "content": "hello \ud800"}], "user": "nora", **options}
+    answer = httpx.post(
+        f"{url}/v1/chat/completions",
+        content=json.dumps(body),
+        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+    )
+    assert answer.status_code == 200
+    assert "completion_tokens" in answer.text
+    assert answer.text.endswith("data: [DONE]\n\n") == stream
+
+
 async def _stream(url: str, key: str) -> str:
     async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key) as client:
         messages: list[Any] = [{"role": "user", "content": [{"type": "text", "text": "where is my order R-10234?"}]}]
@@ -136,14 +150,15 @@ def test_two_chats_are_two_sessions_even_with_the_same_first_words(
     ]
 
 
-def test_the_same_request_again_is_the_same_turn(client: openai.OpenAI, bot: Chatbot, clock: Clock) -> None:
+@pytest.mark.parametrize("text", ["where is my order R-10234?", "where is it? " * 1000])
+def test_the_same_request_again_is_the_same_turn(client: openai.OpenAI, bot: Chatbot, clock: Clock, text: str) -> None:
     chat = Chat(client)
-    first = chat.say("where is my order R-10234?")
+    first = chat.say(text)
     del chat.history[-1]
     again = chat.send()  # what a client does after a lost connection
     assert again.choices[0].message.content == first.choices[0].message.content
     assert again.rapport == first.rapport
-    assert _texts(bot) == [["where is my order R-10234?"]]
+    assert _texts(bot) == [[bot.kept_text(text)]]
     clock.advance(days=1)
     chat.send()  # asked anew, it is looked up anew
     assert len(_texts(bot)) == 2

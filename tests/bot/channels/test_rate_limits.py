@@ -57,3 +57,12 @@ def test_beyond_the_most_who_asked_longest_ago_is_forgotten(at: list[float], mon
 
     assert again_after(limits, "ann") is not None
     assert again_after(limits, "bob") is None
+
+
+def test_what_costs_more_counts_as_several_and_as_no_more_than_all() -> None:
+    limits, ten = RateLimits(), parse("10/minute")
+    for cost in (6, 4):
+        limits.spend(ten, "address", "ann", cost)
+    with pytest.raises(ApiError):
+        limits.spend(ten, "address", "ann")
+    limits.spend(ten, "address", "bob", 30)

@@ -95,7 +95,8 @@ def test_what_a_customer_types_is_shown_as_text(page: Page) -> None:
 
 def test_whatever_the_server_says_is_shown_as_text(page: Page, site: Site, context: BrowserContext) -> None:
     attack = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
-    source = {"kind": "article", "id": "x", "title": attack, "url": "javascript:window.hacked=1", "at": ""}
+    title = f"{attack}\u2028data: {{}}"  # ends a line for JavaScript, and none of an event stream
+    source = {"kind": "article", "id": "x", "title": title, "url": "javascript:window.hacked=1", "at": ""}
     spoken = {"text": attack, "sources": [source, {**source, "kind": attack}], "suggestions": [attack]}
 
     def poison(route: Any) -> None:
@@ -104,7 +105,7 @@ def test_whatever_the_server_says_is_shown_as_text(page: Page, site: Site, conte
         if "text/event-stream" in answer.headers.get("content-type", ""):
             kept = re.search(r"event: reply\ndata: (.*)", answer.text())
             assert kept
-            reply = json.dumps({**json.loads(kept[1]), **spoken})
+            reply = json.dumps({**json.loads(kept[1]), **spoken}, ensure_ascii=False)
             piece = json.dumps({"text": attack, "replaces": False})
             route.fulfill(response=answer, body=f"event: piece\ndata: {piece}\n\nevent: reply\ndata: {reply}\n\n")
         elif path == "desk":
