@@ -101,7 +101,7 @@ def build(bot: Chatbot) -> FastAPI:
     from bot.channels.rate_limits import RateLimits
     from bot.channels.request_limits import RequestLimits
     from bot.channels.rest import rest_api
-    from bot.channels.turns import TurnQueue
+    from bot.channels.turns import AT_ONCE, TurnQueue
     from bot.channels.widget.pages import widget_pages
     from bot.logs import RequestLog
     from bot.replay.queue import Queue
@@ -151,7 +151,7 @@ def build(bot: Chatbot) -> FastAPI:
     application.include_router(login_pages(door, templates))
     application.include_router(team_pages(bot, door, templates))
     application.include_router(replay_pages(bot, door, templates, queue))
-    page = chat_page(bot, visitors)
+    page = chat_page(bot, visitors).queue(max_size=AT_ONCE + settings.max_waiting_turns)
     mounted: FastAPI = gr.mount_gradio_app(
         application,
         page,

@@ -109,12 +109,15 @@ def desk_new(folder: Path) -> None:
 @desk_cli.command("import-rasa")
 def desk_import_rasa(
     folder: Annotated[Path, typer.Argument(help="The folder of a Rasa project.")],
-    out: Annotated[Path, typer.Option(help="The desk to write, a folder that does not exist yet.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The desk to write, a folder that does not exist yet; else DIR-desk.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Turn a Rasa project into a desk and name what could not be carried over."""
     from bot.rasa.importing import import_rasa
 
+    out = out or Path(f"{folder.resolve().name}-desk")
     done = import_rasa(folder, out)
     if as_json:
         print_json({**vars(done), "notes": [vars(note) for note in done.notes]})

@@ -19,7 +19,7 @@ from memory.secret import read_secret
 
 COOKIE = "rapport_team"
 LIFE = timedelta(hours=12)  # of a login
-_SHORTEST = 12  # characters of a password
+_SHORTEST, LONGEST = 12, 1000  # characters of a password
 
 
 class Team:
@@ -40,11 +40,13 @@ class Team:
         """Set the password; everybody has to log in again.
 
         Raises:
-            RapportError: it is too short.
+            RapportError: it is too short or too long.
             OSError: it cannot be kept.
         """
-        if len(password) < _SHORTEST:
-            raise RapportError(f"The password must have at least {_SHORTEST} characters. Take a sentence.")
+        if not _SHORTEST <= len(password) <= LONGEST:
+            raise RapportError(
+                f"The password must have at least {_SHORTEST} characters and at most {LONGEST:,}. Take a sentence."
+            )
         self._home.mkdir(parents=True, exist_ok=True)
         write_whole(self._path, json.dumps({"hash": self._hasher.hash(password)}).encode() + b"\n")
         self._path.chmod(0o600)

@@ -58,8 +58,9 @@ class Caller:
             return self.customer_id
         if not named:
             raise ApiError(422, "no_customer", "A request with a key must name the customer it is for.")
-        if (customer := customer_named(named)) is None:
-            raise ApiError(422, "bad_customer", f"A customer's name must be {_FORM}.")
+        if named.startswith(IDENTIFIED) or (customer := customer_named(named)) is None:
+            form = f"{_FORM}, as the portal names them: without `{IDENTIFIED}`"
+            raise ApiError(422, "bad_customer", f"A customer's name must be {form}.")
         self.count(customer)
         return customer
 

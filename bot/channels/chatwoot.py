@@ -15,7 +15,7 @@ from bot.channels.chatwoot_agent import Agent
 from bot.channels.chatwoot_api import ChatwootApi
 from bot.channels.chatwoot_events import read_event
 from bot.channels.errors import ApiError
-from bot.channels.turns import RETRY_AFTER_S, TurnQueue
+from bot.channels.turns import AT_ONCE, RETRY_AFTER_S, TurnQueue
 from bot.chatbot import Chatbot
 
 WEBHOOK = "/webhooks/chatwoot"
@@ -53,7 +53,7 @@ def chatwoot_webhook(bot: Chatbot, turns: TurnQueue) -> APIRouter:
         if delivery is None:
             return {"status": "ignored"}
         (agent,) = agents
-        if agent.under_way >= settings.max_waiting_turns:
+        if agent.under_way >= AT_ONCE + settings.max_waiting_turns:
             raise ApiError(503, "busy", "Too many messages are waiting.", {"Retry-After": str(RETRY_AFTER_S)})
         return {"status": "taken" if await agent.take(delivery) else "known"}
 

@@ -19,10 +19,11 @@ from bot.channels.turns import RETRY_AFTER_S, TurnQueue
 from bot.chatbot import Chatbot
 from bot.turn import Reply
 from memory.conversation import ForgottenError
-from memory.deliveries import Delivery, finish, go_on, last_outcome, take_in, waiting
+from memory.deliveries import Delivery, finish, go_on, last_outcome, still_waiting, take_in, waiting
 from memory.history import Session, session_of_request, turn_of_request
 
 _LOG = logging.getLogger(__name__)
+AGAIN_S = 300.0  # until what failed, the database or Chatwoot, is tried again
 T = TypeVar("T")
 
 
@@ -74,12 +75,17 @@ class Agent:
 
     async def _work(self, delivery: Delivery) -> None:
         lock = self._conversations.setdefault(delivery.conversation, asyncio.Lock())
-        try:
-            async with lock:
-                outcome = await self._do(delivery)
-                await run_in_threadpool(finish, self._store, delivery, outcome, self._bot.clock())
-        except Exception:  # noqa: BLE001 - the edge of a delivery: it stays kept, and the next start tries it again
-            _LOG.exception("A delivery of %s is left for the next start.", delivery.conversation)
+        while True:
+            try:
+                async with lock:
+                    kept = await run_in_threadpool(still_waiting, self._store, delivery.id)
+                    if kept is not None:
+                        outcome = await self._do(kept)
+                        await run_in_threadpool(finish, self._store, kept, outcome, self._bot.clock())
+                return
+            except Exception:  # noqa: BLE001 - the edge of a delivery: it stays kept
+                _LOG.exception("A delivery of %s is tried again in %d s.", delivery.conversation, AGAIN_S)
+            await asyncio.sleep(AGAIN_S)
 
     async def _do(self, delivery: Delivery) -> str:
         """Do what a delivery asks for and return what became of it."""

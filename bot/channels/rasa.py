@@ -50,7 +50,7 @@ def rasa_api(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter:
         text = _words(bot, said.message or "")
         with refusals():
             reply = await turns.submit(f"{_CHANNEL}:{customer}", lambda: answer(customer, text))
-        message = _message(str(said.sender), reply)
+        message = _message(str(said.sender or customer), reply)
         if stream.lower() not in ("true", "1"):
             return JSONResponse([message])
         # Rasa calls its lines an event stream too.

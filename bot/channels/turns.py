@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
@@ -79,7 +80,8 @@ class Writing:
 
         def hand_on() -> Iterator[Reply]:
             for piece in pieces():
-                loop.call_soon_threadsafe(self._written.put_nowait, piece)
+                with suppress(RuntimeError):  # the loop has ended, and with it whoever listened
+                    loop.call_soon_threadsafe(self._written.put_nowait, piece)
                 yield piece
 
         self.reply = turns.submit(session_id, lambda: whole(hand_on()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from memory import Turn
 from memory.history import rate, ratings, sessions, transcript
 
 Messages = list[dict[str, Any]]
+_OURS = re.compile(r"(\d{8}T\d{6}-)?[0-9a-f]{32}")  # the ids that this page gives; nobody's are like that by chance
 _LIKED = {1: "Like", -1: "Dislike"}
 
 CSS = """
@@ -150,12 +152,15 @@ class _Page:
         return shown, show(self.bot, _customer(self.visitors, request), shown), seen + 1
 
     def send(self, text: str, history: Messages, shown: str, request: gr.Request) -> Iterator[tuple[str, Any]]:
-        yield from _converse(self.bot, text, history, shown, _customer(self.visitors, request))
+        customer = _customer(self.visitors, request)
+        if not _OURS.fullmatch(shown) and shown != _latest(self.bot, customer):
+            raise gr.Error("This conversation is over. Load the page again.", print_exception=False)
+        yield from _converse(self.bot, text, history, shown, customer)
 
     def choose(
         self, event: gr.SelectData, history: Messages, shown: str, request: gr.Request
     ) -> Iterator[tuple[str, Any]]:
-        yield from _converse(self.bot, str(event.value), history, shown, _customer(self.visitors, request))
+        yield from self.send(str(event.value), history, shown, request)
 
     def rate(self, event: gr.LikeData, shown: str, request: gr.Request) -> None:
         customer = _customer(self.visitors, request)

@@ -14,12 +14,11 @@ from bot.channels.caller import Callers
 from bot.channels.errors import ApiError
 from bot.channels.rate_limits import RateLimits, network
 from bot.chatbot import Chatbot
-from bot.team import COOKIE, LIFE, Team
+from bot.team import COOKIE, LIFE, LONGEST, Team
 from bot.ui.team.template import Templates
 
 _TRIES = parse("5/minute")  # passwords tried from one address
-_TRIES_OF_ALL = parse("30/minute")
-_MOST_CHARS = 1000  # of a password
+_TRIES_OF_ALL = parse("120/minute")
 
 
 class Door:
@@ -82,7 +81,7 @@ class Door:
             raise ApiError(
                 403, "no_password", "There is no team password yet. On the server: rapport team set-password"
             )
-        return self._team.log_in(password[:_MOST_CHARS], address)
+        return self._team.log_in(password[:LONGEST], address)
 
     def log_out(self, request: Request) -> None:
         """Note that somebody logged out."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bot.calls import make_ids
-from bot.channels import chatwoot_api
+from bot.channels import chatwoot_agent, chatwoot_api
 from bot.channels.chatwoot_events import read_event
 from bot.chatbot import Chatbot
 from bot.problems import RapportError
@@ -133,6 +133,17 @@ def test_a_busy_chatwoot_is_asked_again_and_a_refusal_is_taken(
     chatwoot.says("do you sell gift cards?")
     assert len(chatwoot.said(2 if len(refusals) > 1 else 1)) == (2 if len(refusals) > 1 else 1)
     assert said_to(bot) == [["hello", "do you sell gift cards?"]]
+
+
+def test_what_failed_is_tried_again_without_a_restart(
+    chatwoot: HelpDesk, bot: Chatbot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chatwoot_agent, "AGAIN_S", 0.01)
+    chatwoot.refusals.extend([401, 401])
+    chatwoot.says("do you sell gift cards?")
+    assert len(chatwoot.said(1)) == 1
+    chatwoot.wait(lambda: not waiting(bot.memory.store))
+    assert said_to(bot) == [["do you sell gift cards?"]]
 
 
 def test_a_handoff_calls_the_team_with_a_summary_and_the_bot_is_silent(chatwoot: HelpDesk, bot: Chatbot) -> None:

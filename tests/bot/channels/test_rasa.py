@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,7 +12,8 @@ import pytest
 
 from bot.chatbot import Chatbot
 from memory.history import customers, sessions, transcript
-from tests.bot.channels.conftest import bearer
+from tests.bot.channels.conftest import Serve, bearer
+from tests.bot.channels.portal import SECRET, sign
 from tests.conftest import Clock
 
 
@@ -75,6 +76,13 @@ def test_messages_sent_at_once_are_one_conversation(rasa: httpx.Client, bot: Cha
         list(pool.map(lambda number: say(rasa, f"my order is R-1010{number}"), range(8)))
     (session,) = sessions(bot.memory.store, "customer:nora")
     assert len(transcript(bot.memory.store, session.id, "customer:nora")) == 8
+
+
+def test_a_customers_own_token_needs_no_sender(make_bot: Callable[..., Chatbot], serve: Serve) -> None:
+    url = serve(make_bot(settings={"jwt_secret": SECRET}))
+    proof = {"Authorization": f"Bearer {sign('nora')}"}
+    said = httpx.post(f"{url}/webhooks/rest/webhook", json={"message": "hello"}, headers=proof, timeout=60)
+    assert said.json()[0]["recipient_id"] == "customer:nora"
 
 
 def test_senders_do_not_know_each_other(rasa: httpx.Client) -> None:
