@@ -11,6 +11,29 @@ from bot.chatbot import Chatbot
 from memory.history import NothingHeldError
 from memory.receipt import Receipt
 
+_HELD = {
+    "customer_id": "customer:nora",
+    "created_at": "2026-11-24T10:00:00.000+00:00",
+    "sessions": [{"id": "5f0c1e9a7b3d4c62", "state": "open", "started_at": "2026-11-24T10:00:00.000+00:00"}],
+    "turns": [{"id": 17, "text": "where is my order R-10234?", "reply": "R-10234 is on its way."}],
+    "facts": [{"name": "order_number", "value": "R-10234", "turn_id": 17}],
+}
+_RECEIPT = {
+    "id": "2026-11-24T101500-1f9e02c4",
+    "what": "everything",
+    "at": "2026-11-24T10:15:00+00:00",
+    "removed": {"turns": 1, "facts": 1, "sessions": 1, "customers": 1},
+    "customer": "9b1c6e0f",
+    "newest": 17,
+    "salt": "70c3b0a4e6f1d2583c9e8b7a6f5d4c3b",
+    "fingerprints": [],
+    "hash": "4be2a91d",
+}
+
+
+def _example(value: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {"application/json": {"example": value}}}}
+
 
 def memory_api(bot: Chatbot, callers: Callers) -> APIRouter:
     """Return the routes; whose memory it is, the caller proves, or a key with the scope `memory` names."""
@@ -23,7 +46,9 @@ def memory_api(bot: Chatbot, callers: Callers) -> APIRouter:
         caller.may("memory")
         return caller.customer(customer_id or "")
 
-    @router.get("/memory", operation_id="exportMemory", summary="Everything held about the customer")
+    @router.get(
+        "/memory", operation_id="exportMemory", summary="Everything held about the customer", responses=_example(_HELD)
+    )
     def held(customer: Annotated[str, Depends(customer)]) -> dict[str, Any]:
         """Every row of every table that belongs to the customer. 404 where nothing is held."""
         try:
@@ -31,7 +56,12 @@ def memory_api(bot: Chatbot, callers: Callers) -> APIRouter:
         except NothingHeldError as error:
             raise ApiError(404, "nothing_held", str(error)) from None
 
-    @router.delete("/memory", operation_id="forgetMemory", summary="Forget everything, a session, a turn or a fact")
+    @router.delete(
+        "/memory",
+        operation_id="forgetMemory",
+        summary="Forget everything, a session, a turn or a fact",
+        responses=_example(_RECEIPT),
+    )
     def forget(
         customer: Annotated[str, Depends(customer)],
         session: Annotated[str, Query(max_length=128, description="Forget this session only.")] = "",

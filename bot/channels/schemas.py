@@ -192,7 +192,7 @@ class Messages(BaseModel):
 class Session(BaseModel):
     """A conversation that has begun."""
 
-    session_id: str
+    session_id: str = Field(examples=[_SESSION_ID])
     started_at: datetime
     last_at: datetime
     handed_over: bool

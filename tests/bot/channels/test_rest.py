@@ -318,3 +318,25 @@ def test_memory_is_exported_and_forgotten(bot: Chatbot, nora: httpx.Client) -> N
     assert nora.delete("/me/memory").json()["removed"]["turns"] == 1
     assert transcript(bot.memory.store, session, bot.memory.store.url) == []
     assert nora.get(f"/sessions/{session}/messages").json()["messages"] == []
+
+
+def test_the_document_gives_an_example_of_everything_that_is_sent_and_answered(url: str) -> None:
+    document = httpx.get(f"{url}/api/v1/openapi.json").json()
+
+    def has_example(part: Any) -> bool:
+        if isinstance(part, list):
+            return any(map(has_example, part))
+        if not isinstance(part, dict):
+            return False
+        if "$ref" in part:
+            return has_example(document["components"]["schemas"][part["$ref"].rpartition("/")[2]])
+        return bool(part.keys() & {"example", "examples"}) or any(map(has_example, part.values()))
+
+    missing = [
+        (method, path, what)
+        for path, ways in document["paths"].items()
+        for method, way in ways.items()
+        for what, part in (("body", way.get("requestBody")), ("answer", next(iter(way["responses"].values()))))
+        if part is not None and not has_example(part)
+    ]
+    assert missing == []
