@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from langchain_core.tools import BaseTool
 
@@ -15,6 +18,9 @@ from bot.recaps import Recaps
 from bot.turn import Action, Answer, Ask, Clarify, Confirm, Forget, GoBack, LookBack, Quote, Say, Source
 from memory import Context
 from retrieval import Candidate
+
+LOOK_UP_S = 20.0  # until a look-up is given up: one that hangs must not keep a turn, and then all of them
+T = TypeVar("T")
 
 
 class ToolError(Exception):
@@ -284,8 +290,10 @@ class Answers:
 
     def _look_up(self, name: str, arguments: Mapping[str, str]) -> dict[str, str]:
         try:
-            result = self._tools[name].invoke(dict(arguments))
+            result = _within(LOOK_UP_S, lambda: self._tools[name].invoke(dict(arguments)))
             found = {str(key): str(value) for key, value in result.items()}
+        except FutureTimeout:
+            raise ToolError(f"tool {name!r} gave no answer in time") from None
         except Exception as error:  # noqa: BLE001 - a desk's own code: whatever it raises, the turn fails honestly
             # Where, not what it said: that may repeat a customer's words, and this is logged.
             *_, last = traceback.extract_tb(error.__traceback__)
@@ -317,3 +325,21 @@ class Answers:
             fresh = [number for number in possible if f"{name}#{number}" != last] or possible
         number = fresh[0]
         return fill(wordings[number], known), f"{name}#{number}"
+
+
+def _within(seconds: float, work: Callable[[], T]) -> T:
+    """Return what work returns, done in a thread of its own, which may go on alone when the time is over.
+
+    Raises:
+        FutureTimeout: it takes longer.
+    """
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="rapport-look-up", daemon=True).start()
+    return done.result(seconds)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text as sql
 
+from bot import answers
 from bot.chatbot import Chatbot
+from bot.desk import Desk
 from bot.message import clean
 from memory.history import transcript
 
@@ -39,6 +43,20 @@ ODD = [
     "a" * 3999,
     "\ud800 lone surrogate",
 ]
+
+HANGING = """
+from pathlib import Path
+
+from langchain_core.tools import tool
+
+def make_tools(home, today):
+    @tool
+    def look_up_order(order_number: str) -> dict:
+        "Read what nobody writes."
+        return {{"outcome": Path({!r}).read_text()}}
+
+    return [look_up_order]
+"""
 
 
 @pytest.mark.parametrize("name", STRANGE)
@@ -86,6 +104,18 @@ def test_failing_tool_keeps_nothing_and_says_so(bot: Chatbot, home: Path) -> Non
     assert reply.action == "failed"
     assert "not kept" in reply.text
     assert len(transcript(bot.memory.store, "s1", "nora")) == 1
+
+
+def test_a_tool_that_hangs_is_given_up(
+    make_bot: Callable[..., Chatbot], desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "LOOK_UP_S", 0.1)
+    os.mkfifo(tmp_path / "silent")
+    (tmp_path / "tools.py").write_text(HANGING.format(str(tmp_path / "silent")), encoding="utf-8")
+    bot = make_bot(desk=replace(desk, folder=tmp_path))
+    assert bot.respond("where is my order R-10234?", "s1", "nora").action == "failed"
+    assert bot.respond("how long does delivery take?", "s1", "nora").action == "answer"
+    (tmp_path / "silent").write_text("")
 
 
 def test_full_disk_keeps_nothing_and_says_so(make_bot: Callable[..., Chatbot]) -> None:
