@@ -66,6 +66,13 @@ def handed_over(store: Store, most: int) -> list[Session]:
         return [_session(row) for row in connection.execute(query)]
 
 
+def latest_sessions(store: Store, most: int) -> list[Session]:
+    """Return the sessions of all customers that were spoken in last, the latest first."""
+    with store.read() as connection:
+        rows = connection.execute(select(SESSIONS).order_by(SESSIONS.c.last_at.desc(), SESSIONS.c.id).limit(most))
+        return [_session(row) for row in rows]
+
+
 def transcript(store: Store, session_id: str, customer_id: str) -> list[Turn]:
     """Return all turns of a customer's session in order; empty where the session is not theirs."""
     with store.read() as connection:

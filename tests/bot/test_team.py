@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,7 +84,39 @@ def test_a_conversation_is_shown_letter_by_letter(bot: Chatbot, inside: TestClie
     assert inside.get("/team/conversations/s9").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/team", "/team/memory", "/team/conversations/s1"])
+def test_conversations_are_listed_and_what_is_known_of_a_customer(
+    bot: Chatbot, inside: TestClient, clock: Clock
+) -> None:
+    bot.respond("my order number is R-10234", "s1", "customer:nora")
+    clock.advance(minutes=1)
+    bot.respond("I want to talk to a person", "s2", "customer:tom")
+
+    everybody = inside.get("/team/conversations").text
+    nora = inside.get("/team/conversations", params={"customer": " customer:nora "}).text
+    nobody = inside.get("/team/conversations", params={"customer": "<b>x</b>"}).text
+
+    assert everybody.index("/team/conversations/s2") < everybody.index("/team/conversations/s1")
+    assert "with a colleague" in everybody
+    assert "R-10234" in nora and "/team/conversations/s1" in nora and "customer:tom" not in nora
+    assert "Nothing was said" in nobody and "<b>x" not in nobody
+
+
+def test_models_are_listed_with_their_reports(inside: TestClient) -> None:
+    page = inside.get("/team/models").text
+    assert "<b>serves</b>" in page
+    name = re.findall(r"/team/models/(intent-\d+)/report", page)[0]
+
+    report = inside.get(f"/team/models/{name}/report")
+
+    assert "calibration" in report.text.lower()
+    assert "sandbox" in report.headers["content-security-policy"]
+    assert inside.get("/team/models/intent-9999/report").status_code == 404
+
+
+PAGES = ["", "/memory", "/conversations", "/conversations/s1", "/models", "/models/intent-0001/report"]
+
+
+@pytest.mark.parametrize("path", [f"/team{page}" for page in PAGES])
 def test_nobody_but_the_team_sees_a_page(
     bot: Chatbot, visit: Callable[..., TestClient], path: str, home: Path, clock: Clock
 ) -> None:

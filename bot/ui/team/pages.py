@@ -1,71 +1,74 @@
-"""The team's pages: what was promised, which conversations wait for a colleague, and how memory is doing."""
+"""The team's pages: what is owed and who waits, conversations, what is known of a customer, memory's health, models."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends
-from fastapi.responses import HTMLResponse
+from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from bot.channels.errors import ApiError
 from bot.chatbot import Chatbot
+from bot.models import fingerprint
 from bot.ui.team.door import Door
 from bot.ui.team.template import Templates
-from memory.commitments import commitments
+from bot.versions import Versions
+from memory.commitments import Commitment, commitments
 from memory.health import health
-from memory.history import find_session, handed_over, transcript
+from memory.history import Session, facts_of, find_session, handed_over, latest_sessions, sessions, transcript
 
+_REPORT = "report.html"  # in a model's folder
 _MOST = 200  # rows of a table
+_REPORT_HEADERS = {  # what a model's report may do: be looked at
+    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
 
 
 def team_pages(bot: Chatbot, door: Door, templates: Templates) -> APIRouter:
     """Return the routes under `/team`, for members only."""
     router = APIRouter(prefix="/team", include_in_schema=False, dependencies=[Depends(door.member)])
-    store, day = bot.memory.store, bot.recaps.day
-    zone = ZoneInfo(bot.desk.settings.timezone)
+    _overview(router, bot, templates)
+    _conversations(router, bot, templates)
+    _models(router, bot, templates)
+    return router
 
-    def minute(moment: datetime) -> str:
-        return f"{day(moment)}, {moment.astimezone(zone):%H:%M}"
+
+def _minute(bot: Chatbot, moment: datetime) -> str:
+    zone = ZoneInfo(bot.desk.settings.timezone)
+    return f"{bot.recaps.day(moment)}, {moment.astimezone(zone):%H:%M}"
+
+
+def _listed(bot: Chatbot, found: Iterable[Session]) -> list[dict[str, Any]]:
+    """Return sessions as rows of a table."""
+    return [{**vars(one), "last": _minute(bot, one.last_at), "begun": bot.recaps.day(one.started_at)} for one in found]
+
+
+def _promises(bot: Chatbot, found: Iterable[Commitment]) -> list[dict[str, Any]]:
+    """Return promises that are not settled as rows of a table, those first that are due first."""
+    today = bot.clock().astimezone(ZoneInfo(bot.desk.settings.timezone)).date()
+    owed = sorted((one for one in found if not one.settled), key=lambda one: (one.due or date.max, one.id))
+    return [
+        {
+            **vars(one),
+            "due": one.due.isoformat() if one.due else "no day named",
+            "overdue": one.state(today) == "overdue",
+            "made": bot.recaps.day(one.made_at),
+        }
+        for one in owed[:_MOST]
+    ]
+
+
+def _overview(router: APIRouter, bot: Chatbot, templates: Templates) -> None:
+    store = bot.memory.store
 
     @router.get("")
     def overview() -> HTMLResponse:
-        today = bot.clock().astimezone(zone).date()
-        owed = [one for one in commitments(store) if not one.settled]
-        owed.sort(key=lambda one: (one.due or date.max, one.id))
-        promises = [
-            {
-                **vars(one),
-                "due": one.due.isoformat() if one.due else "no day named",
-                "overdue": one.state(today) == "overdue",
-                "made": day(one.made_at),
-            }
-            for one in owed[:_MOST]
-        ]
-        waiting = [
-            {**vars(one), "last": minute(one.last_at), "begun": day(one.started_at)}
-            for one in handed_over(store, _MOST)
-        ]
+        promises, waiting = _promises(bot, commitments(store)), _listed(bot, handed_over(store, _MOST))
         return templates.page("overview", title="Overview", promises=promises, handed_over=waiting)
-
-    @router.get("/conversations/{session_id}")
-    def conversation(session_id: str) -> HTMLResponse:
-        session = find_session(store, session_id)
-        if session is None:
-            raise ApiError(404, "no_session", "There is no such conversation; it may have been forgotten.")
-        turns = [
-            {**vars(turn), "shown": minute(turn.at), "summary": turn.decision.get("handoff_summary", "")}
-            for turn in transcript(store, session.id, session.customer_id)
-        ]
-        state = "handed over to a colleague" if session.state == "handed_over" else "open"
-        return templates.page(
-            "conversation",
-            title=f"Conversation of {day(session.started_at)}",
-            customer=session.customer_id,
-            state=state,
-            turns=turns,
-            bot_name=bot.desk.settings.bot_name,
-        )
 
     @router.get("/memory")
     def memory() -> HTMLResponse:
@@ -77,4 +80,73 @@ def team_pages(bot: Chatbot, door: Door, templates: Templates) -> APIRouter:
         }
         return templates.page("memory", title="Memory", health=found, found=findings, most=_MOST)
 
-    return router
+
+def _conversations(router: APIRouter, bot: Chatbot, templates: Templates) -> None:
+    store, known = bot.memory.store, bot.desk.facts
+
+    @router.get("/conversations")
+    def conversations(customer: str = "") -> HTMLResponse:
+        """The latest conversations; of one customer, with what is remembered of them."""
+        customer = customer.strip()
+        found = sessions(store, customer, _MOST) if customer else latest_sessions(store, _MOST)
+        facts = [
+            {**vars(fact), "label": known[fact.name].label, "said": _minute(bot, fact.said_at)}
+            for fact in (facts_of(store, customer) if customer else ())
+            if fact.name in known
+        ]
+        return templates.page(
+            "conversations",
+            title="Conversations",
+            customer=customer,
+            facts=facts,
+            promises=_promises(bot, commitments(store, customer)) if customer else [],
+            found=_listed(bot, found),
+        )
+
+    @router.get("/conversations/{session_id}")
+    def conversation(session_id: str) -> HTMLResponse:
+        session = find_session(store, session_id)
+        if session is None:
+            raise ApiError(404, "no_session", "There is no such conversation; it may have been forgotten.")
+        turns = [
+            {**vars(turn), "shown": _minute(bot, turn.at), "summary": turn.decision.get("handoff_summary", "")}
+            for turn in transcript(store, session.id, session.customer_id)
+        ]
+        state = "handed over to a colleague" if session.state == "handed_over" else "open"
+        return templates.page(
+            "conversation",
+            title=f"Conversation of {bot.recaps.day(session.started_at)}",
+            customer=session.customer_id,
+            state=state,
+            turns=turns,
+            bot_name=bot.desk.settings.bot_name,
+        )
+
+
+def _models(router: APIRouter, bot: Chatbot, templates: Templates) -> None:
+    versions = Versions(bot.settings.home, bot.desk.name)
+
+    @router.get("/models")
+    def models() -> HTMLResponse:
+        """Every version of the desk's models, the newest first, each with what was measured of it."""
+        serve, desk = versions.promoted(), fingerprint(bot.desk)
+        rows = [
+            {
+                "name": one.name,
+                "trained": _minute(bot, datetime.fromisoformat(one.about["trained_at"])) if one.about else "damaged",
+                "accuracy": one.about.get("held_out_accuracy"),
+                "serves": one.name in serve,
+                "other_desk": one.fingerprint != desk,
+                "has_report": (one.folder / _REPORT).is_file(),
+            }
+            for one in reversed(versions.all())
+        ]
+        return templates.page("models", title="Models", rows=rows)
+
+    @router.get("/models/{name}/report")
+    def report(name: str) -> Response:
+        """A model's report, as a page that can do nothing."""
+        file = next((one.folder / _REPORT for one in versions.all() if one.name == name), None)
+        if file is None or not file.is_file():
+            raise ApiError(404, "no_report", "There is no such report; the model may have been deleted.")
+        return FileResponse(file, media_type="text/html", headers=_REPORT_HEADERS)
