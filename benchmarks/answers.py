@@ -1,7 +1,7 @@
 """How well answers are found, by retrieval alone and re-ranked by the answer classifier, on data in StackFAQ's form.
 
-    python -m benchmarks.answers --data ../shared/data/stackfaq --json benchmarks/results/answers.json --seeds 0,1,2
-    python -m benchmarks.answers --queries 1 --data ../shared/data/stackfaq --json /tmp/answers.json    a tenth of it
+    python -m benchmarks.answers --data stackfaq --json benchmarks/results/answers.json --seeds 0,1,2
+    python -m benchmarks.answers --queries 1 --data stackfaq --json /tmp/answers.json    a tenth of it
 
 The folder holds `faqs.jsonl` (faq_id, thread, question, answer) and `queries.jsonl` (query, thread, gold_faq_ids). Two
 fifths of the threads are measured on, always the same ones; the classifier learns from the others alone, and a seed

@@ -1,6 +1,6 @@
 """What a memory inside the classifier is worth: intents of turns in conversations, with memory and without.
 
-    python -m benchmarks.context --data ../shared/data/multidogo --json benchmarks/results/context.json
+    python -m benchmarks.context --data multidogo --json benchmarks/results/context.json
     python -m benchmarks.context --data FOLDER --domains finance --seeds 0 --json /tmp/context.json
 
 A folder a domain with `train.tsv` and `test.tsv`, columns conversationId, turnNumber, utterance, intent. Both

@@ -1,16 +1,12 @@
 """How good and how fast intent classifiers are, on data in BANKING77's form (CSV) or CLINC150's (JSON).
 
-    python -m benchmarks.intents full      --data ../shared/data/banking77 --json results/intents_full.json
-    python -m benchmarks.intents few       --data ../shared/data/banking77 --json results/intents_few.json
-    python -m benchmarks.intents methods   --data ../shared/data/banking77 --json results/intents_methods.json
-    python -m benchmarks.intents continual --data ../shared/data/banking77 --json results/intents_continual.json
-    python -m benchmarks.intents scope     --data ../shared/data/clinc150  --json results/intents_scope.json
-    python -m benchmarks.intents training  --data ../shared/data/banking77 --json results/intents_training.json
-    python -m benchmarks.intents serving   --data ../shared/data/banking77 --json results/intents_serving.json
+    python -m benchmarks.intents full  --data banking77 --json benchmarks/results/intents_full.json
+    python -m benchmarks.intents scope --data clinc150  --json benchmarks/results/intents_scope.json
+
+and so on with few, methods, continual, training and serving; README.md beside this file says what each part does.
 
 A folder of `train.csv` and `test.csv` has the columns text,category (or text,intent); a `data_full.json` has train,
-val, test and oos_ of each. The test rows are only ever measured on. README.md beside this file says what each part
-does; the results lie in benchmarks/results/.
+val, test and oos_ of each. The test rows are only ever measured on.
 """
 
 from __future__ import annotations

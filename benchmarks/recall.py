@@ -1,6 +1,6 @@
 """Recall of past dialogue on conversations in LoCoMo's form, beside LangChain's vector memory and BM25.
 
-    python -m benchmarks.recall --data ../shared/data/locomo/locomo_dev.json --json benchmarks/results/recall.json
+    python -m benchmarks.recall --data locomo_dev.json --json benchmarks/results/recall.json
 
 The product's own index is fed every utterance with its speaker, session and day. All systems see the same text (what
 was said, and the caption of a shared picture) and the same encoder; nothing is trained on the data.

@@ -1,6 +1,6 @@
 """How much of what matters survives in a summary of a given size, beside LangChain's summary memory.
 
-    python -m benchmarks.summary --data ../shared/data --json benchmarks/results/summary.json
+    python -m benchmarks.summary --data FOLDER --json benchmarks/results/summary.json
 
 The folder holds tau_retail/conversations.jsonl and star/dialogues/*.json. What must survive is not found by what is
 measured: names, numbers and times are those of the data sets' own look-ups that were said in the conversation, and

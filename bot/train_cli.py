@@ -125,7 +125,7 @@ def models_promote(name: str, desk: DeskOption = None, home: HomeOption = None, 
 
 @models_cli.command("rollback")
 def models_rollback(
-    kind: Annotated[str, typer.Argument(help="What to roll back: intent.")],
+    kind: Annotated[str, typer.Argument(help="What to roll back: intent or answer.")],
     desk: DeskOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
