@@ -30,6 +30,7 @@ from bot.replay.run_folder import (
 Floats = NDArray[np.floating]
 _ANSWERS = frozenset({"answer", "look_up", "quote", "recap", "forget"})
 _QUESTIONS = frozenset({"ask", "confirm", "clarify"})
+_WRONG_TIMES = ("late", "early", "needless")
 _CLOSER = 0.1  # by how much a reply's cosine to the agent's must change to count, where no label tells
 _RESAMPLES = 2000
 _LOOK_AT = 50  # conversations named as worth a look
@@ -110,8 +111,10 @@ def _decided(record: TurnRecord) -> Decided:
 
 
 def _kind(before: TurnRecord, after: TurnRecord) -> Change:
-    if before.hand_off != after.hand_off:
-        return "handoff_lost" if before.hand_off else "handoff_new"
+    if before.hand_off and not after.hand_off and not _replaced(before, after):
+        return "handoff_lost"
+    if after.hand_off and not before.hand_off and not _replaced(after, before):
+        return "handoff_new"
     answered = before.action in _ANSWERS, after.action in _ANSWERS
     if answered == (True, False):
         return "answer_lost"
@@ -131,15 +134,26 @@ def _kind(before: TurnRecord, after: TurnRecord) -> Change:
     return "wording" if before.action == after.action else "other"
 
 
+def _replaced(handed_over: TurnRecord, other: TurnRecord) -> bool:
+    """Return whether nobody misses a handoff in the other run: it gives the right answer instead, or was handed over."""
+    instead = other.score.answer is True and other.score.handoff is None and not handed_over.score.answer
+    return instead or other.handed_over
+
+
 def _harm(before: TurnRecord, after: TurnRecord, kind: Change) -> int:
     """Return from 3 (a handoff gone, a wrong answer for a right one) over 0 to -3 how much worse a turn became."""
-    if before.score.handoff != after.score.handoff and "right" in (before.score.handoff, after.score.handoff):
-        return 3 if before.score.handoff == "right" else -3
+    was, now = before.score.handoff, after.score.handoff
+    if was == "right" and now in _WRONG_TIMES:
+        return 3
+    if now == "right" and was in _WRONG_TIMES:
+        return -3
     old, new = before.score.answer, after.score.answer
     if old and new is False:
         return 3 if after.action in _ANSWERS else 2
     if new and old is False:
         return -3 if before.action in _ANSWERS else -2
+    if (was in _WRONG_TIMES) != (now in _WRONG_TIMES):
+        return 1 if now in _WRONG_TIMES else -1
     if kind in ("answer_lost", "answer_new") and old is None:
         return 1 if kind == "answer_lost" else -1
     if kind == "memory" and bool(before.sources) != bool(after.sources):

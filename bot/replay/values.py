@@ -11,7 +11,7 @@ MemoryKind = Literal["turn", "fact", "promise", "summary"]
 Part = Literal["desk", "classifier", "thresholds", "memory", "retrieval", "code"]
 Verdict = Literal["worse", "better", "neutral"]
 Change = Literal[
-    "handoff_lost",  # it handed over, and now does not
+    "handoff_lost",  # it handed over, and now does not, nor gives the right answer instead
     "handoff_new",
     "answer_lost",  # it answered, and now does not
     "answer_new",
@@ -258,8 +258,8 @@ class Decided:
 class Difference:
     """A turn that two runs decided differently.
 
-    `harm` is 3 for a handoff that is gone or a wrong answer where a right one was, down to -3 for the reverse. `causes`
-    are the parts of which each, taken from the earlier run alone, brings its decision back; empty where no single one
+    `harm` is 3 for a right handoff that is gone or a wrong answer where a right one was, down to -3 for the reverse.
+    `causes` are the parts of which each, taken from the earlier run alone, brings its decision back; empty where no single one
     does.
     """
 

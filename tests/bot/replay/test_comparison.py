@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ import pytest
 from bot.desk import BUNDLED, Desk
 from bot.models import intent_folder
 from bot.replay.causes import compare
-from bot.replay.run_folder import Difference, Run
+from bot.replay.comparison import difference
+from bot.replay.run_folder import Change, Difference, Run, TurnRecord, TurnScore
 from retrieval.model_folder import MANIFEST
 from tests.bot.replay.conftest import Replay
+from tests.bot.replay.written import turn
 
 
 @pytest.fixture
@@ -118,3 +121,33 @@ def test_a_run_is_the_same_as_itself_again(run_log: Replay, home: Path) -> None:
     comparison, found = compare(run_log("before"), run_log("after"), home)
     assert not found
     assert (comparison.changed, comparison.difference, comparison.interval) == (0, 0.0, (0.0, 0.0))
+
+
+def _handed_over(score: TurnScore) -> TurnRecord:
+    return turn("c", 1, "?", "a", "A colleague takes over.", action="handoff", intent="", hand_off=True, score=score)
+
+
+_ANSWERED = turn("c", 1, "?", "a", "b", score=TurnScore(answer=True))
+_SILENT = turn("c", 1, "?", "a", "Sorry?", action="not_understood", intent="", score=TurnScore(handoff="late"))
+_IN_TIME, _NEEDLESS = (_handed_over(TurnScore(answer=False, handoff=name)) for name in ("right", "needless"))
+_WITH_COLLEAGUE = turn("c", 1, "?", "a", "Noted.", action="noted", intent="", handed_over=True, score=TurnScore())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind", "harm"),
+    [
+        (_IN_TIME, _ANSWERED, "answer_new", -2),  # where the log's bot gave up, this one knows the answer now
+        (_ANSWERED, _IN_TIME, "answer_lost", 2),
+        (_IN_TIME, _SILENT, "handoff_lost", 3),
+        (_SILENT, _IN_TIME, "handoff_new", -3),
+        (_NEEDLESS, _ANSWERED, "answer_new", -2),
+        (replace(_ANSWERED, score=TurnScore()), _handed_over(TurnScore(handoff="needless")), "handoff_new", 1),
+        (_handed_over(TurnScore(handoff="right")), _WITH_COLLEAGUE, "other", 0),  # handed over some turns before
+    ],
+)
+def test_a_handoff_is_lost_only_where_nothing_better_came_in_its_place(
+    before: TurnRecord, after: TurnRecord, kind: Change, harm: int
+) -> None:
+    found = difference(before, after)
+    assert found is not None
+    assert (found.kind, found.harm) == (kind, harm)
