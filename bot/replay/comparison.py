@@ -135,7 +135,7 @@ def _kind(before: TurnRecord, after: TurnRecord) -> Change:
 
 
 def _replaced(handed_over: TurnRecord, other: TurnRecord) -> bool:
-    """Return whether nobody misses a handoff in the other run: it gives the right answer instead, or was handed over."""
+    """Return whether the other run needs no handoff here: it gives the right answer, or a colleague has taken over."""
     instead = other.score.answer is True and other.score.handoff is None and not handed_over.score.answer
     return instead or other.handed_over
 

@@ -90,7 +90,8 @@ def read_gate(path: Path, *, compared: bool) -> Gate:
 def check(gate: Gate, run: Run, comparison: Comparison | None) -> GateResult:
     """Return whether a run keeps to all limits, and keep that in its folder.
 
-    Where the log cannot tell, a limit is kept to, and its sentence says so.
+    Where the log cannot tell, a limit is kept to, and its sentence says so. Limits on what became different are broken
+    where there is nothing to compare: the earlier run is one of another log.
 
     Raises:
         OSError: the result cannot be written.
@@ -109,21 +110,30 @@ def _measured(run: Run, comparison: Comparison | None) -> dict[str, float | None
     right = shares["answer"].share
     measured |= {"wrong_share": None if right is None else round(1 - right, 4), "p95_ms": run.timing().turn_p95_ms}
     if comparison is not None:
-        turns = max(comparison.turns, 1)
-        measured |= {
-            "worse_share": comparison.worse / turns,
-            "worse_turns": comparison.worse,
-            "changed_share": comparison.changed / turns,
-            "lost_handoffs": comparison.kinds.get("handoff_lost", 0),
-            "lost_answers": comparison.kinds.get("answer_lost", 0),
-        }
+        measured |= _compared(comparison)
     return measured
+
+
+def _compared(comparison: Comparison) -> dict[str, float | None]:
+    if not comparison.turns:
+        return dict.fromkeys(_COMPARED)
+    return {
+        "worse_share": comparison.worse / comparison.turns,
+        "worse_turns": comparison.worse,
+        "changed_share": comparison.changed / comparison.turns,
+        "lost_handoffs": comparison.kinds.get("handoff_lost", 0),
+        "lost_answers": comparison.kinds.get("answer_lost", 0),
+    }
 
 
 def _line(name: str, value: float | None, bound: float) -> GateLine:
     least = name in _AT_LEAST
-    passed = value is None or (value >= bound if least else value <= bound)
-    found = "the log does not tell" if value is None else f"{value:.4g}"
+    if value is None:
+        passed = name not in _COMPARED
+        found = "the log does not tell" if passed else "the runs have no turn in common"
+    else:
+        passed = value >= bound if least else value <= bound
+        found = f"{value:.4g}"
     limit = f"at {'least' if least else 'most'} {bound:.4g}"
     return GateLine(
         name, value, bound, passed, f"{'ok' if passed else 'FAILED'}  {name}: {found} ({limit}; {_WORDS[name]})"

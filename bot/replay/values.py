@@ -259,8 +259,8 @@ class Difference:
     """A turn that two runs decided differently.
 
     `harm` is 3 for a right handoff that is gone or a wrong answer where a right one was, down to -3 for the reverse.
-    `causes` are the parts of which each, taken from the earlier run alone, brings its decision back; empty where no single one
-    does.
+    `causes` are the parts of which each, taken from the earlier run alone, brings its decision back; empty where no
+    single one does.
     """
 
     conversation: str

@@ -20,6 +20,8 @@ def scored(scores: Scores) -> list[str]:
 def compared(comparison: Comparison) -> list[str]:
     """Return what a comparison found, the most important first."""
     one = comparison
+    if not one.turns:
+        return [f"Nothing can be compared: {one.before} has no turn in common with this run.", *one.notes]
     lines = [f"Beside {one.before}: {one.changed} of {one.turns} turns are different."]
     if one.changed:
         lines.append(f"{one.worse} are worse, {one.better} better, {one.neutral} neither.")

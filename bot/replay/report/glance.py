@@ -93,6 +93,9 @@ def _sentences(run: Run, scores: Scores, tally: Tally, comparison: Comparison | 
 
 
 def _changes(comparison: Comparison) -> Iterator[str]:
+    if not comparison.turns:
+        yield "Nothing can be compared: the earlier run has no message in common with this one."
+        return
     if not comparison.changed:
         yield f"Nothing would change for customers: all {number(comparison.turns)} messages get the same as before."
         return
@@ -161,7 +164,8 @@ def _gate(run: Run) -> dict[str, Any] | None:
 def _limit(line: GateLine) -> str:
     """Say what was measured, and what the limit is."""
     shown = percent if line.limit.endswith("_share") else lambda value: f"{value:,.4g}"
-    found = "the log does not tell" if line.value is None else shown(line.value)
+    unknown = "the log does not tell" if line.passed else "the runs have no message in common"
+    found = unknown if line.value is None else shown(line.value)
     bound = f"at {'least' if line.limit in words.AT_LEAST else 'most'} {shown(line.bound)}"
     return f"{name_of(words.LIMITS, line.limit)}: {found} ({bound})"
 

@@ -10,8 +10,11 @@ import pytest
 from bot.problems import RapportError
 from bot.replay.causes import compare
 from bot.replay.gate import check, read_gate
+from bot.replay.report.page import write_report
+from bot.replay.wording import compared
 from tests.bot.conftest import Run as Command
 from tests.bot.replay.conftest import Replay
+from tests.bot.replay.written import compare_written, turn, write_run
 
 
 def _gate(tmp_path: Path, text: str) -> Path:
@@ -32,6 +35,27 @@ def test_each_limit_gets_a_line_and_one_that_is_broken_fails_the_gate(
     assert passed == {"worse_turns": False, "lost_handoffs": True, "p95_ms": True, "alone_share": False}
     assert result.lines[0].sentence == f"FAILED  worse_turns: {comparison.worse} (at most 0; turns that became worse)"
     assert json.loads((after.folder / "gate.json").read_text())["passed"] is False
+
+
+def test_a_run_of_another_log_has_nothing_to_compare_with_and_the_gate_fails(tmp_path: Path) -> None:
+    before = write_run(tmp_path / "before", [turn("january-1", 1, "?", "a", "b")])
+    after = write_run(tmp_path / "after", [turn("june-1", 1, "?", "a", "b")])
+    compare_written(before, after)
+    comparison = after.comparison("before")
+    limits = "worse_share: 0.5\nlost_handoffs: 3\nasked_known_share: 0.5\n"
+    result = check(read_gate(_gate(tmp_path, limits), compared=True), after, comparison)
+    assert not result.passed
+    passed = {line.limit: line.passed for line in result.lines}
+    assert passed == {"worse_share": False, "lost_handoffs": False, "asked_known_share": True}
+    assert result.lines[0].sentence.startswith("FAILED  worse_share: the runs have no turn in common (at most 0.5;")
+    assert compared(comparison)[0] == "Nothing can be compared: before has no turn in common with this run."
+    figures = json.loads(write_report(after, before).with_suffix(".json").read_text(encoding="utf-8"))["glance"]
+    assert figures["sentences"][0].startswith("Nothing can be compared:")
+    assert [line["sentence"].partition(": ")[2] for line in figures["gate"]["lines"]] == [
+        "the runs have no message in common (at most 50\u00a0%)",
+        "the runs have no message in common (at most 3)",
+        "the log does not tell (at most 50\u00a0%)",
+    ]
 
 
 @pytest.mark.parametrize(
