@@ -26,7 +26,7 @@ def replay_report(
 
     place = read_settings(home=home).home
     later, earlier = shelf.find(place, run), shelf.find(place, against) if against else None
-    if earlier and earlier.name not in later.comparisons():
+    if earlier:  # compared again: a run of this name may have been another one when they were compared last
         from bot.replay.causes import compare  # loads the models
 
         with progress_bar() as show:

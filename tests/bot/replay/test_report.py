@@ -18,7 +18,7 @@ from bot.replay.report import page
 from bot.replay.report.marks import mark
 from bot.replay.report.page import write_report
 from bot.replay.report.tally import against_log, tally
-from bot.replay.run_folder import Remembered, SeenMessage, TurnRecord, TurnScore
+from bot.replay.run_folder import Remembered, Run, SeenMessage, TurnRecord, TurnScore
 from tests.bot.replay.written import compare_written, turn, write_run
 
 WRONG = TurnScore(answer=False, similarity=0.1)
@@ -112,15 +112,22 @@ def test_a_comparison_says_what_becomes_worse_and_why(tmp_path: Path) -> None:
     assert (first["id"], first["turns"][0]["change"]["causes"]) == ("c-2", ["memory"])
 
 
-def test_the_command_compares_first_where_nobody_has(tmp_path: Path) -> None:
-    before = write_run(tmp_path / "before", [turn("c-1", 1, "?", "a", "b")])
+def test_the_command_compares_the_runs_as_they_are_now(tmp_path: Path) -> None:
+    before = write_run(tmp_path / "one" / "before", [turn("c-1", 1, "?", "a", "b")])
+    other = write_run(tmp_path / "other" / "before", [turn("c-1", 1, "?", "a", "c")])
     after = write_run(tmp_path / "after", [turn("c-1", 1, "?", "a", "c")], memory="off")
-    options = ["--against", str(before.folder), "--out", str(tmp_path / "mine.html"), "--home", str(tmp_path)]
-    done = CliRunner().invoke(cli, ["replay", "report", str(after.folder), *options])
-    assert done.exit_code == 0, done.output
-    assert "mine.html" in done.stdout
+    page = tmp_path / "mine.html"
+
+    def report(against: Run) -> str:
+        options = ["--against", str(against.folder), "--out", str(page), "--home", str(tmp_path)]
+        done = CliRunner().invoke(cli, ["replay", "report", str(after.folder), *options])
+        assert done.exit_code == 0, done.output
+        assert "mine.html" in done.stdout
+        return told(page)
+
+    assert report(before).startswith("1 of 1 messages (100\u00a0%) get something else than before")
     assert after.comparison("before").causes == {"memory": 1}
-    assert told(tmp_path / "mine.html").startswith("1 of 1 messages (100\u00a0%) get something else than before")
+    assert report(other).startswith("Nothing would change for customers")
 
 
 def test_memory_that_was_used_is_told(tmp_path: Path) -> None:
