@@ -81,11 +81,15 @@ def test_the_command_replays_compares_pins_and_ends_with_what_the_gate_says(
     common = ("replay", log, "--no-mask", "--against", "before", "--gate", file)
     done = rapport(*common, "--pin", "c-3", "--out", tmp_path / "same")
     assert done.returncode == 0, done.stderr
+    assert "The story is" in done.stdout
     assert "ok  changed_share: 0 (at most 0.05; turns that became different)" in done.stdout
     assert (home / "stories" / "tarn_and_thistle" / "c-3.yml").is_file()
     assert str(tmp_path / "same") in rapport("replay", "list").stdout
-    done = rapport(*common, "--without", "facts", "--out", tmp_path / "other", "--json")
+    other = ("--without", "facts", "--pin", "c-9", "--out", tmp_path / "other")
+    done = rapport(*common, *other, "--json")
     assert done.returncode == 1, done.stderr
+    assert "no conversation 'c-9'" in done.stderr
+    assert (tmp_path / "other" / "comparisons" / "before" / "report.html").is_file()  # what can be done is done
     told = json.loads(done.stdout)
     assert told["gate"]["passed"] is False
     assert told["comparison"]["causes"] == {"memory": told["comparison"]["changed"]}
