@@ -1,6 +1,7 @@
 """Stories: conversations with what the bot should decide in them, kept as YAML; `rapport test` runs them.
 
-A pinned story holds a logged conversation, those that the customer had before it, and what was decided at each turn:
+A pinned story holds a logged conversation, those that the customer began before its end, and what was decided at each
+turn:
 
     story: c-0042
     mode: logged                 # whose words are the history: the log's, or the bot's own (live)
@@ -33,7 +34,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from bot.problems import RapportError
 from bot.replay.life import Life
 from bot.replay.parts import State
-from bot.replay.run_folder import Run, SeenMessage, TurnRecord
+from bot.replay.run_folder import ConversationRecord, Run, SeenMessage, TurnRecord
 from bot.replay.spoken import safe_id
 from finetune.logs import Conversation, LogMessage
 from finetune.sheets import write_whole
@@ -157,11 +158,10 @@ def pin_story(run: Run, name: str, folder: Path) -> Path:
     pinned = next((one for one in run.conversations() if one.conversation == name), None)
     if pinned is None:
         raise RapportError(f"The run {run.name} has no conversation {name!r}.")
-    begun = datetime.fromisoformat(pinned.started_at)
+    turns = run.turns_of(pinned)
     earlier = [
         {"conversation": one.conversation, "steps": _steps(run.turns_of(one))}
-        for one in run.conversations()
-        if one.customer == pinned.customer and datetime.fromisoformat(one.started_at) < begun
+        for one in _begun_before(run, pinned, datetime.fromisoformat(turns[-1].at))
     ]
     content = {
         "story": name,
@@ -169,12 +169,19 @@ def pin_story(run: Run, name: str, folder: Path) -> Path:
         "today": date.fromisoformat(run.info.look_ups_on),
         "customer": pinned.customer,
         **({"earlier": earlier} if earlier else {}),
-        "steps": _steps(run.turns_of(pinned), expect=True),
+        "steps": _steps(turns, expect=True),
     }
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{safe_id(name).replace(':', '-')}.yml"
     write_whole(file, yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120).encode())
     return file
+
+
+def _begun_before(run: Run, pinned: ConversationRecord, last: datetime) -> list[ConversationRecord]:
+    """Return the customer's other conversations that memory may know of at the pinned one's last turn."""
+    own = [one for one in run.conversations() if one.customer == pinned.customer]
+    place = own.index(pinned)
+    return own[:place] + [one for one in own[place + 1 :] if datetime.fromisoformat(one.started_at) < last]
 
 
 def _steps(turns: Sequence[TurnRecord], *, expect: bool = False) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from bot.models import Models
 from bot.problems import RapportError
 from bot.replay.parts import State
 from bot.replay.stories import pin_story, read_story, run_stories
+from finetune.logs import LogMessage
 from tests.bot.conftest import Run as Command
-from tests.bot.replay.conftest import Replay
+from tests.bot.replay.conftest import Replay, conversation
 
 _RASA = """
 stories:
@@ -51,6 +53,29 @@ def test_a_pinned_conversation_holds_as_long_as_the_bot_decides_the_same(
     assert (told.passed, told.checked) == (True, 3)
     (told,) = run_stories([story], State(desk, models, ("facts",)))
     assert told.broken == ("'Where is my order?': action is 'ask', not 'confirm'",)
+
+
+def test_a_conversation_that_began_while_the_pinned_one_ran_is_part_of_its_story(
+    run_log: Replay, desk: Desk, models: Models, tmp_path: Path
+) -> None:
+    order = ("customer", "Where is my order?", "order_status")
+    long = conversation("long", "dee", 0, ("customer", "Can I pay with PayPal?"), ("agent", "Yes."), order)
+    long = long.model_copy(update={"messages": (*long.messages[:2], moved(long.messages[2], hours=2))})
+    beside = conversation("beside", "dee", 0, ("customer", "My order number is R-10192."), ("agent", "Thank you."))
+    beside = beside.model_copy(update={"messages": tuple(moved(one, hours=1) for one in beside.messages)})
+    after = conversation("after", "dee", 1, ("customer", "My order number is R-10199."))
+    run = run_log("overlapping", [long, beside, after])
+    assert {turn.key: turn.action for turn in run.turns()}[("long", 2)] == "confirm"  # it knows the number
+    file = pin_story(run, "long", tmp_path / "stories")
+    story = read_story(file, yaml.safe_load(file.read_text(encoding="utf-8")))
+    assert [one.conversation_id for one in story.conversations] == ["beside", "long"]
+    (told,) = run_stories([story], State(desk, models))
+    assert told.broken == ()
+
+
+def moved(message: LogMessage, hours: int) -> LogMessage:
+    """Return a message as if it had been written later."""
+    return message.model_copy(update={"at": message.at + timedelta(hours=hours)})
 
 
 def test_there_is_nothing_to_pin_of_a_conversation_that_was_not_logged(run_log: Replay, tmp_path: Path) -> None:
