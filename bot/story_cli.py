@@ -12,11 +12,11 @@ from bot.desk import Desk
 from bot.problems import RapportError
 from bot.rasa.project import read_yaml
 from bot.replay.parts import State
-from bot.replay.rasa_stories import read_rasa_stories
+from bot.replay.rasa_stories import read_rasa_stories, unread
 from bot.replay.run_folder import to_dict
 from bot.replay.stories import Story, read_story, run_stories
 from bot.settings import read_settings
-from bot.terminal import DeskOption, HomeOption, JsonOption, prepared, print_json, print_line
+from bot.terminal import DeskOption, HomeOption, JsonOption, err, prepared, print_json, print_line
 
 
 def test_stories(
@@ -60,10 +60,14 @@ def _files(folder: Path) -> list[Path]:
 def _stories(file: Path, desk: Desk) -> list[Story]:
     """Return the stories of a file: Rasa's where it has a list of them, one of ours where it is one, else none.
 
+    Which other tests of Rasa's it holds is said.
+
     Raises:
         RapportError: it is no YAML, or a story with mistakes.
     """
     content: dict[str, Any] = read_yaml(file)
+    for what in unread(content):
+        err.print(f"skipped  {file.name}: {what}", highlight=False, markup=False, soft_wrap=True)
     if "stories" in content:
         return read_rasa_stories(file, content, desk)
     if "story" in content:

@@ -28,30 +28,42 @@ def read_rasa_stories(path: Path, content: Mapping[str, Any], desk: Desk) -> lis
     return stories
 
 
+def unread(content: Mapping[str, Any]) -> list[str]:
+    """Return what of a file whose YAML has been read is none of Rasa's stories, though it tests something."""
+    return [f"{key}: only stories are run" for key in ("rules", "test_cases") if content.get(key)]
+
+
 def _story(name: str, path: Path, steps: list[dict[str, Any]], desk: Desk) -> Story:
     messages: list[LogMessage] = []
     expected: dict[tuple[str, int], dict[str, Any]] = {}
     skipped: list[str] = []
+    heard = False  # whether the last turn of the story is one that was read
     conversation = safe_id(f"{path.name}: {name}")
     for step in steps:
         if "user" in step:
-            text = unannotated(RasaProject(path.parent), str(step["user"]).strip())
-            at = _BEGUN + timedelta(minutes=len(messages))
-            messages.append(LogMessage(role="customer", text=text, at=at))
+            heard = True
+            messages.append(_message(step, path, messages, skipped))
             intent = str(step.get("intent", ""))
             if intent in desk.answers:
                 expected[(conversation, len(messages))] = {"understood": intent}
             elif intent:
                 skipped.append(f"intent {intent}: the desk has no answer of this name")
-        elif "action" in step and messages:
+        elif "action" in step:
             action = str(step["action"])
-            wanted = _expected(action, desk)
-            if wanted:
-                expected.setdefault((conversation, len(messages)), {}).update(wanted)
-            elif action not in _SILENT:
+            wanted, known = _expected(action, desk), expected.get((conversation, len(messages)), {})
+            if action in _SILENT:
+                continue
+            if not heard:
+                skipped.append(f"action {action}: it follows no message that was read")
+            elif not wanted:
                 skipped.append(f"action {action}: it is none of the desk's")
+            elif any(known.get(what, value) != value for what, value in wanted.items()):
+                skipped.append(f"action {action}: a message gets one reply here, and another is expected already")
+            else:
+                expected[(conversation, len(messages))] = {**known, **wanted}
         else:
             what = next(iter(step), "step")
+            heard = heard and what not in ("intent", "or")
             skipped.append("a step with an intent alone has no words" if what == "intent" else f"{what}: not read")
     spoken = {"conversation_id": conversation, "customer_id": conversation, "started_at": _BEGUN, "messages": messages}
     return Story(
@@ -63,6 +75,16 @@ def _story(name: str, path: Path, steps: list[dict[str, Any]], desk: Desk) -> St
         live=True,
         skipped=tuple(skipped),
     )
+
+
+def _message(step: Mapping[str, Any], path: Path, before: list[LogMessage], skipped: list[str]) -> LogMessage:
+    """Return what a step says as a message a minute after those before, and note what is left of the step."""
+    written = str(step["user"]).strip()
+    text = unannotated(RasaProject(path.parent), written)
+    if text != written:
+        skipped.append(f"entities in {text!r}: not compared")
+    skipped += [f"{what} of {text!r}: not read" for what in step if what not in ("user", "intent")]
+    return LogMessage(role="customer", text=text, at=_BEGUN + timedelta(minutes=len(before)))
 
 
 def _expected(action: str, desk: Desk) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from bot.desk import Desk
 from bot.models import Models
 from bot.problems import RapportError
 from bot.replay.parts import State
+from bot.replay.rasa_stories import read_rasa_stories, unread
 from bot.replay.stories import pin_story, read_story, run_stories
 from finetune.logs import LogMessage
 from tests.bot.conftest import Run as Command
@@ -91,12 +92,51 @@ def test_a_story_that_was_edited_wrongly_is_refused_with_the_place(run_log: Repl
         read_story(file, content)
 
 
+_TWO_REPLIES = """
+rules:
+- rule: say goodbye
+  steps:
+  - intent: goodbye
+  - action: utter_goodbye
+stories:
+- story: two replies
+  steps:
+  - user: Can I pay with [PayPal](means)?
+    intent: payment_methods
+    entities:
+    - means: PayPal
+  - action: utter_payment_methods
+  - action: utter_delivery_time
+  - action: action_listen
+  - intent: return_policy
+  - action: utter_return_policy
+"""
+
+
+def test_what_cannot_be_told_of_a_story_of_rasas_is_said_and_not_expected(
+    desk: Desk, models: Models, tmp_path: Path
+) -> None:
+    content = yaml.safe_load(_TWO_REPLIES)
+    (story,) = read_rasa_stories(tmp_path / "test_stories.yml", content, desk)
+    assert story.skipped == (
+        "entities in 'Can I pay with PayPal?': not compared",
+        "entities of 'Can I pay with PayPal?': not read",
+        "action utter_delivery_time: a message gets one reply here, and another is expected already",
+        "a step with an intent alone has no words",
+        "action utter_return_policy: it follows no message that was read",
+    )
+    (told,) = run_stories([story], State(desk, models))
+    assert told.broken == ()
+    assert unread(content) == ["rules: only stories are run"]
+
+
 def test_the_command_runs_stories_of_both_kinds_and_says_what_it_skipped(
     run_log: Replay, rapport: Command, tmp_path: Path
 ) -> None:
     folder = tmp_path / "stories"
     pin_story(run_log("whole"), "c-4", folder)
     (folder / "test_stories.yml").write_text(_RASA, encoding="utf-8")
+    (folder / "rules.yml").write_text("rules:\n- rule: say goodbye\n", encoding="utf-8")
     (folder / "notes.yml").write_text("todo: [more]\n", encoding="utf-8")
     done = rapport("test", folder)
     assert done.returncode == 1, done.stderr
@@ -108,3 +148,5 @@ def test_the_command_runs_stories_of_both_kinds_and_says_what_it_skipped(
     assert "FAILED  test_stories.yml: an order (2 turns checked)" in done.stdout
     assert "'R-10199': understood is 'give_information', not 'small_talk'" in done.stdout
     assert "3 stories, 1 failed." in done.stdout
+    assert "skipped  rules.yml: rules: only stories are run" in done.stderr
+    assert "skipped: entities in 'Can I pay with PayPal?': not compared" in done.stdout
