@@ -40,10 +40,12 @@ _LOOK_AT = 50  # conversations named as worth a look
 class Pairing:
     """The turns of two runs side by side: those that differ, and per conversation how many were right in each.
 
+    `answered` counts the turns that the earlier run answered.
     `judged` holds `(turns, right before, right after)` of each conversation, over turns that the log can judge in both.
     """
 
     turns: int = 0
+    answered: int = 0
     differences: list[Difference] = field(default_factory=list)
     judged: list[tuple[int, int, int]] = field(default_factory=list)
     lost: int = 0
@@ -70,6 +72,7 @@ def pair(before: Run, after: Run) -> Pairing:
 def _add(pairing: Pairing, before: Sequence[TurnRecord], after: Sequence[TurnRecord]) -> None:
     both = list(zip(before, after, strict=False))
     pairing.turns += len(both)
+    pairing.answered += sum(old.action in _ANSWERS for old, _ in both)
     pairing.only_before += len(before) - len(both)
     pairing.only_after += len(after) - len(both)
     rights = [(old.score.answer, new.score.answer) for old, new in both]
@@ -202,6 +205,8 @@ def summed_up(
         only_before=pairing.only_before,
         only_after=pairing.only_after,
         notes=tuple(notes),
+        answered=pairing.answered,
+        answered_worse=sum(one.verdict == "worse" and one.before.action in _ANSWERS for one in differences),
     )
 
 

@@ -22,6 +22,7 @@ class Gate(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     worse_share: float | None = Rate  # at most, of all turns
+    worse_answered_share: float | None = Rate  # at most, of the turns that the earlier run answered
     worse_turns: int | None = Field(default=None, ge=0)
     changed_share: float | None = Rate
     lost_handoffs: int | None = Field(default=None, ge=0)  # turns that were handed over, and are not now
@@ -37,7 +38,7 @@ class Gate(BaseModel):
     alone_share: float | None = Rate  # at least, of the conversations
 
 
-_COMPARED = ("worse_share", "worse_turns", "changed_share", "lost_handoffs", "lost_answers")
+_COMPARED = ("worse_share", "worse_answered_share", "worse_turns", "changed_share", "lost_handoffs", "lost_answers")
 _AT_LEAST = ("intent_share", "alone_share")
 _SHARES = {
     "unanswered_share": "unanswered",
@@ -49,6 +50,7 @@ _SHARES = {
 }
 _WORDS = {
     "worse_share": "turns that became worse",
+    "worse_answered_share": "answered turns that became worse",
     "worse_turns": "turns that became worse",
     "changed_share": "turns that became different",
     "lost_handoffs": "handoffs that are gone",
@@ -119,6 +121,7 @@ def _compared(comparison: Comparison) -> dict[str, float | None]:
         return dict.fromkeys(_COMPARED)
     return {
         "worse_share": comparison.worse / comparison.turns,
+        "worse_answered_share": comparison.answered_worse / comparison.answered if comparison.answered else None,
         "worse_turns": comparison.worse,
         "changed_share": comparison.changed / comparison.turns,
         "lost_handoffs": comparison.kinds.get("handoff_lost", 0),
@@ -130,7 +133,7 @@ def _line(name: str, value: float | None, bound: float) -> GateLine:
     least = name in _AT_LEAST
     if value is None:
         passed = name not in _COMPARED
-        found = "the log does not tell" if passed else "the runs have no turn in common"
+        found = "the log does not tell" if passed else "the runs have no such turns in common"
     else:
         passed = value >= bound if least else value <= bound
         found = f"{value:.4g}"

@@ -283,7 +283,8 @@ class Comparison:
     with its interval (95 %, paired bootstrap over conversations); `p_value` is McNemar's exact one. `kinds`, `harms`
     and `causes` count changed turns; the cause `several` stands for those without a single one. `parts` names what
     differs between the runs, as `[earlier, later]`. `look_at` are
-    conversations, most harm first, each with the sum of its harm.
+    conversations, most harm first, each with the sum of its harm. `answered` counts the turns that the earlier run
+    answered, `answered_worse` those of them that became worse.
     """
 
     before: str
@@ -307,6 +308,8 @@ class Comparison:
     only_before: int = 0
     only_after: int = 0
     notes: tuple[str, ...] = ()
+    answered: int = 0
+    answered_worse: int = 0
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ def _gate(run: Run) -> dict[str, Any] | None:
 def _limit(line: GateLine) -> str:
     """Say what was measured, and what the limit is."""
     shown = percent if line.limit.endswith("_share") else lambda value: f"{value:,.4g}"
-    unknown = "the log does not tell" if line.passed else "the runs have no message in common"
+    unknown = "the log does not tell" if line.passed else "the runs have no such messages in common"
     found = unknown if line.value is None else shown(line.value)
     bound = f"at {'least' if line.limit in words.AT_LEAST else 'most'} {shown(line.bound)}"
     return f"{name_of(words.LIMITS, line.limit)}: {found} ({bound})"

@@ -97,6 +97,7 @@ HANDOFFS: Mapping[str, str] = {
 }
 LIMITS: Mapping[str, str] = {
     "worse_share": "Messages that became worse",
+    "worse_answered_share": "Answered messages that became worse",
     "worse_turns": "Messages that became worse",
     "changed_share": "Messages that became different",
     "lost_handoffs": "Messages that are no longer handed over",

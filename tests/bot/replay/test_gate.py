@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from bot.problems import RapportError
 from bot.replay.causes import compare
 from bot.replay.gate import check, read_gate
 from bot.replay.report.page import write_report
+from bot.replay.run_folder import TurnScore
 from bot.replay.wording import compared
 from tests.bot.conftest import Run as Command
 from tests.bot.replay.conftest import Replay
@@ -47,15 +49,33 @@ def test_a_run_of_another_log_has_nothing_to_compare_with_and_the_gate_fails(tmp
     assert not result.passed
     passed = {line.limit: line.passed for line in result.lines}
     assert passed == {"worse_share": False, "lost_handoffs": False, "asked_known_share": True}
-    assert result.lines[0].sentence.startswith("FAILED  worse_share: the runs have no turn in common (at most 0.5;")
+    assert result.lines[0].sentence.startswith("FAILED  worse_share: the runs have no such turns in common (")
     assert compared(comparison)[0] == "Nothing can be compared: before has no turn in common with this run."
     figures = json.loads(write_report(after, before).with_suffix(".json").read_text(encoding="utf-8"))["glance"]
     assert figures["sentences"][0].startswith("Nothing can be compared:")
     assert [line["sentence"].partition(": ")[2] for line in figures["gate"]["lines"]] == [
-        "the runs have no message in common (at most 50\u00a0%)",
-        "the runs have no message in common (at most 3)",
+        "the runs have no such messages in common (at most 50\u00a0%)",
+        "the runs have no such messages in common (at most 3)",
         "the log does not tell (at most 50\u00a0%)",
     ]
+
+
+def test_turns_that_became_worse_are_measured_by_those_that_were_answered(tmp_path: Path) -> None:
+    wrong = TurnScore(answer=False)
+    asked = turn("asked", 1, "?", "a", "Which order?", action="ask", pending={"fact": "order_number"})
+    unclear = turn("unclear", 1, "?", "a", "Sorry?", action="clarify", score=wrong)
+    answered = [turn(f"answered-{number}", 1, "?", "a", "b") for number in range(4)]
+    before = write_run(tmp_path / "before", [*answered, asked, unclear])
+    lost = [replace(one, reply="c", intent="other", score=wrong) for one in (answered[0], asked)]
+    after = write_run(tmp_path / "after", [lost[0], *answered[1:], lost[1], unclear])
+    compare_written(before, after)
+    gate = read_gate(_gate(tmp_path, "worse_answered_share: 0.2\nworse_share: 0.4\n"), compared=True)
+    result = check(gate, after, after.comparison("before"))
+    assert {line.limit: line.value for line in result.lines} == {"worse_share": 2 / 6, "worse_answered_share": 1 / 4}
+    sentences = [line.sentence for line in result.lines]
+    assert "FAILED  worse_answered_share: 0.25 (at most 0.2; answered turns that became worse)" in sentences
+    page = write_report(after, before).read_text(encoding="utf-8")
+    assert "Answered messages that became worse: 25\u00a0% (at most 20\u00a0%)" in page
 
 
 @pytest.mark.parametrize(
