@@ -184,6 +184,9 @@ def scores_of(turns: Iterable[TurnRecord], conversations: Iterable[ConversationR
         shares |= {"asked_known": score.asked_known} if record.action == "ask" else {}
         if score.handoff is not None:
             shares |= {f"handoff_{name}": score.handoff == name for name in ("right", "late", "early", "needless")}
+        if any(one.role == "agent" for one in record.seen):
+            shares |= {"promise_made": score.promised} if score.agent_promised else {}
+            shares |= {"promise_new": not score.agent_promised} if score.promised else {}
         cases.update((name, value) for name, value in shares.items() if value is not None)
         cases[("particulars", True)] += score.kept
         cases[("particulars", False)] += score.particulars - score.kept
@@ -203,7 +206,7 @@ def scores_of(turns: Iterable[TurnRecord], conversations: Iterable[ConversationR
         turns=total,
         shares={
             name: share(cases[(name, True)], cases[(name, True)] + cases[(name, False)])
-            for name in (*names, "asked_known", "unanswered", "alone")
+            for name in (*names, "asked_known", "promise_made", "promise_new", "unanswered", "alone")
         },
         similarity=round(similarity / answered, 4) if answered else None,
         counts=dict(sorted(counts.items(), key=lambda one: (-one[1], one[0]))),

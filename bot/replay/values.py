@@ -102,7 +102,8 @@ class TurnScore:
     replies, where the agent's names no approved answer.
     `kept` of the `particulars` (numbers, dates, names, amounts) in the agent's words are in the bot's.
     `handoff`: whether handing over, or not, was right, or how it was wrong.
-    `asked_known`: it asked for what the customer had said before. `unanswered`: it neither answered nor asked.
+    `asked_known`: it asked for what the customer had said before. `promised`, `agent_promised`: the bot's reply, the
+    agent's words hold what memory keeps as a promise. `unanswered`: it neither answered nor asked.
     `alone`: whether it would have served this turn without a colleague.
     """
 
@@ -208,7 +209,7 @@ class Scores:
     """A run against its log.
 
     `shares` are by name (docs/before-you-ship.md): intent, answer, particulars, handoff_right, handoff_late,
-    handoff_early, handoff_needless, asked_known, unanswered, alone (of conversations).
+    handoff_early, handoff_needless, asked_known, promise_made, promise_new, unanswered, alone (of conversations).
     `counts` are turns by action; `by_intent` maps a label to how many turns it had and how many of them were right.
     """
 

@@ -10,8 +10,8 @@ def scored(scores: Scores) -> list[str]:
     """Return the figures of a run."""
     lines = [f"{scores.conversations} conversations, {scores.turns} turns."]
     for name, sentence in SHARES.items():
-        one = scores.shares[name]
-        if one.share is not None and one.low is not None and one.high is not None:
+        one = scores.shares.get(name)  # None in runs from before there was such a share
+        if one and one.share is not None and one.low is not None and one.high is not None:
             interval = f"{100 * one.low:.0f} to {100 * one.high:.0f} %"
             lines.append(f"{100 * one.share:5.1f} % {sentence} (of {one.of}; {interval}).")
     return lines
@@ -39,6 +39,9 @@ def compared(comparison: Comparison) -> list[str]:
         lines.append(f"Why: {', '.join(f'{name} {count}' for name, count in one.causes.items())}.")
     if one.kinds:
         lines.append(f"How: {', '.join(f'{name} {count}' for name, count in one.kinds.items())}.")
+    if one.harms:
+        sizes = sorted(one.harms.items(), key=lambda item: -int(item[0]))
+        lines.append(f"Harm, from 3 (worst) to -3: {', '.join(f'{count} of {harm}' for harm, count in sizes)}.")
     if one.look_at:
         lines.append(f"Look first at: {', '.join(name for name, _ in one.look_at[:8])}.")
     return [*lines, *one.notes]

@@ -50,7 +50,7 @@ def report(tmp_path: Path) -> Path:
     past = Remembered("turn", "c-1#1", "2026-09-02T10:00:00+00:00", "found by recall, number 1", True, 0.8, 0.6)
     turns = [ordinary(f"c-{number}") for number in range(1, 61)]
     turns[6] = turn("c-7", 1, "Can I get an express zebra?", "No.", "I'm not sure.", action="clarify", score=WRONG)
-    turns[8] = ordinary("c-9", memories=(past,), hand_off=True, action="handoff")
+    turns[8] = ordinary("c-9", memories=(past,), hand_off=True, action="handoff", promise="a colleague will call")
     before = write_run(tmp_path / "before", [ordinary(f"c-{number}") for number in range(1, 61)])
     after = write_run(tmp_path / "after", turns, memory="off")
     compare_written(before, after)
@@ -72,6 +72,8 @@ def test_conversations_are_found_and_their_differences_shown(opened: Open, repor
     rows.first.locator("> summary").click()  # leaving the field must not close what is opened
     expect(rows.first.locator(".side")).to_have_count(3)
     expect(rows.first.locator(".transcript")).to_contain_text("Because of memory")
+    expect(rows.first.locator(".chip.worse", has_text="Worse (2)")).to_be_visible()
+    expect(page.get_by_role("row", name="No longer answers")).to_contain_text("1")
     page.get_by_role("button", name="Show all").click()
     page.get_by_label("Change").select_option("worse")
     expect(count).to_have_text("1 of 60 conversations")
@@ -85,6 +87,7 @@ def test_conversations_are_found_and_their_differences_shown(opened: Open, repor
     expect(count).to_have_text("1 of 60 conversations")
 
     rows.first.locator("> summary").click()
+    expect(rows.first.locator(".side", has_text="This run")).to_contain_text("Promises: a colleague will call")
     rows.first.get_by_text("Memory: 1 used, 1 known").click()
     rows.first.get_by_role("button", name="c-1#1").click()  # a past turn leads to its conversation, filtered out or not
     other = page.locator(".conversation[open]", has_text="c-1 ·")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bot.replay.report import words
@@ -11,6 +12,7 @@ from bot.replay.report.words import name_of, number, percent
 from bot.replay.run_folder import (
     GATE,
     Comparison,
+    Difference,
     GateLine,
     GateResult,
     Run,
@@ -54,6 +56,7 @@ def glance(run: Run, tally: Tally, against: Run | None, before: Tally | None) ->
         },
         "comparison": comparison and to_dict(comparison),
         "comparison_sentences": list(_causes(comparison)) if comparison else [],
+        "changes": _changed(run.differences(against.name)) if against else {},
         "gate": _gate(run),
         "timing": to_dict(run.timing()),
     }
@@ -117,6 +120,15 @@ def _changes(comparison: Comparison) -> Iterator[str]:
         f"{percent(comparison.right_after)} are now ({100 * comparison.difference:+.1f} points{between}). "
         + ("That may be chance." if chance else "That is more than chance.")
     )
+
+
+def _changed(differences: Iterable[Difference]) -> dict[str, dict[int, int]]:
+    """Return how many messages became different, by kind and by harm, the commonest kind first."""
+    kinds: dict[str, Counter[int]] = defaultdict(Counter)
+    for one in differences:
+        kinds[one.kind][one.harm] += 1
+    common = sorted(kinds.items(), key=lambda item: (-item[1].total(), item[0]))
+    return {kind: dict(sorted(harms.items(), reverse=True)) for kind, harms in common}
 
 
 def _causes(comparison: Comparison) -> Iterator[str]:

@@ -31,7 +31,7 @@
     one.words ??= [
       one.id, one.customer, ...(one.before || []).map((said) => said.text),
       ...one.turns.flatMap((turn) => [
-        turn.text, turn.label, turn.intent, whole(turn.log), replyOf(turn), turn.change && whole(turn.change.before),
+        turn.text, turn.label, turn.intent, turn.promise, whole(turn.log), replyOf(turn), turn.change && whole(turn.change.before),
         ...Object.values(turn.facts || {}), ...(turn.sources || []).map((source) => source.title)]),
     ].filter(Boolean).join("\n").toLowerCase();
     return one.words;
@@ -123,12 +123,12 @@
     note(called("actions", action), intent ? ` · ${intent}` : "", confidence ? ` · ${percent(confidence)} sure` : "");
   const sides = (turn) => {
     const change = turn.change, sure = turn.intents ? turn.intents[0][1] : 0;
-    const now = understood(turn.action, turn.intent, sure);
+    const now = [understood(turn.action, turn.intent, sure), turn.promise ? note(`Promises: ${turn.promise}`) : null];
     if (!change) return make("div", "sides", logSide(turn, turn.log),
-      side(compared ? "Both runs" : "The bot", turn.reply, "ins", now));
+      side(compared ? "Both runs" : "The bot", turn.reply, "ins", ...now));
     return make("div", "sides", logSide(turn, [change.log || ""]),
       side("The earlier run", change.before, "del", understood(change.action, change.intent, change.confidence)),
-      side("This run", change.after, "ins", now));
+      side("This run", change.after, "ins", ...now));
   };
   const unfold = (title, items) => (items.length
     ? make("details", "", make("summary", "", title), make("ul", "", ...items.map((item) => make("li", "", ...item)))) : null);
@@ -162,7 +162,7 @@
     const change = turn.change, made = [];
     if (change) {
       const causes = (change.causes || []).map((part) => called("parts", part)).join(", ");
-      made.push(make("span", `chip ${change.verdict}`, called("verdicts", change.verdict)),
+      made.push(make("span", `chip ${change.verdict}`, called("verdicts", change.verdict) + (change.harm ? ` (${change.harm})` : "")),
         make("span", "chip", called("changes", change.kind)),
         make("span", "chip", causes ? `Because of ${causes}` : "No single part explains it"));
     } else if (turn.verdict !== "unknown") {

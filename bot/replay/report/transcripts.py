@@ -126,6 +126,10 @@ def _judged(turn: TurnRecord) -> Iterator[str]:
         yield name_of(words.HANDOFFS, score.handoff)
     if score.asked_known:
         yield "Asked for what the customer had said before"
+    if score.promised and any(one.role == "agent" for one in turn.seen):
+        yield "Promises something, as the agent did" if score.agent_promised else "Promises what the agent did not"
+    elif score.agent_promised:
+        yield "The agent promised something, and the bot does not"
     if score.particulars:
         yield f"{score.kept} of the agent's {score.particulars} numbers, dates, names and amounts are the bot's too"
     if turn.apart:

@@ -86,8 +86,19 @@ SHARES: Mapping[str, str] = {
     "handoff_early": "of them came too early",
     "handoff_needless": "of them were needless",
     "asked_known": "of the questions asked for what the customer had said before",
+    "promise_made": "of the messages to which an agent promised something get a promise from the bot, too",
+    "promise_new": "of the bot's promises stand where the agent who replied promised nothing",
     "unanswered": "of the messages got no answer, questions about what is meant among them",
     "alone": "of the conversations the bot could have resolved alone",
+}
+HARMS: Mapping[int, str] = {
+    3: "Much worse (3)",
+    2: "Worse (2)",
+    1: "A little worse (1)",
+    0: "Neither (0)",
+    -1: "A little better (-1)",
+    -2: "Better (-2)",
+    -3: "Much better (-3)",
 }
 HANDOFFS: Mapping[str, str] = {
     "right": "Handed over at the right time",

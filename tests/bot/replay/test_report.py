@@ -19,6 +19,7 @@ from bot.replay.report.marks import mark
 from bot.replay.report.page import write_report
 from bot.replay.report.tally import against_log, tally
 from bot.replay.run_folder import Remembered, Run, SeenMessage, TurnRecord, TurnScore
+from bot.replay.wording import compared
 from tests.bot.replay.written import compare_written, turn, write_run
 
 WRONG = TurnScore(answer=False, similarity=0.1)
@@ -108,6 +109,9 @@ def test_a_comparison_says_what_becomes_worse_and_why(tmp_path: Path) -> None:
     figures = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
     assert "All of the changes come from memory alone." in figures["glance"]["comparison_sentences"]
     assert figures["comparisons"]["before"]["worse"] == 1
+    assert figures["glance"]["changes"] == {"answer": {"3": 1}}
+    assert '<th scope="row">Answers something else</th><td class="n">1</td>' in file.read_text(encoding="utf-8")
+    assert "Harm, from 3 (worst) to -3: 1 of 3." in compared(after.comparison("before"))
     first = read(file)["conversations"][0]  # type: ignore[index]
     assert (first["id"], first["turns"][0]["change"]["causes"]) == ("c-2", ["memory"])
 
@@ -128,6 +132,22 @@ def test_the_command_compares_the_runs_as_they_are_now(tmp_path: Path) -> None:
     assert report(before).startswith("1 of 1 messages (100\u00a0%) get something else than before")
     assert after.comparison("before").causes == {"memory": 1}
     assert report(other).startswith("Nothing would change for customers")
+
+
+def test_promises_are_in_the_report(tmp_path: Path) -> None:
+    promised, silent = TurnScore(promised=True), TurnScore(agent_promised=True)
+    run = write_run(
+        tmp_path / "run",
+        [
+            turn("c-1", 1, "?", "a", "b", promise="a colleague will call", score=promised),
+            turn("c-1", 2, "?", "a", "b", score=silent),
+        ],
+    )
+    file = write_report(run)
+    first, second = read(file)["conversations"][0]["turns"]  # type: ignore[index]
+    assert (first["promise"], first["judged"]) == ("a colleague will call", ["Promises what the agent did not"])
+    assert second["judged"] == ["The agent promised something, and the bot does not"]
+    assert "of the messages to which an agent promised something" in file.read_text(encoding="utf-8")
 
 
 def test_memory_that_was_used_is_told(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from bot.desk import BUNDLED
 from bot.replay.causes import compare
+from bot.replay.wording import scored
 from tests.bot.replay.conftest import Replay, conversation
 
 _HANDOFFS = [
@@ -57,6 +59,28 @@ def test_a_number_that_the_agent_said_and_the_bot_no_longer_says_is_harm(
     comparison, (difference,) = compare(before, after, home)
     assert (difference.kind, difference.verdict, difference.causes) == ("wording", "worse", ("desk",))
     assert comparison.judged == 0 and comparison.p_value is None  # nothing was labelled
+
+
+def test_promises_are_scored_beside_those_of_the_agents(run_log: Replay) -> None:
+    asked = ("customer", "Can I pay with PayPal?", "payment_methods")
+    broken = ("customer", "Order R-10192 arrived damaged", "damaged_item")
+    by_bot = conversation("by-bot", "abe", 0, broken, ("bot", "We will refund you."))
+    turns = [
+        conversation("both", "ann", 0, broken, ("agent", "I am sorry. We will send you a new one tomorrow.")),
+        conversation("bot", "bob", 0, broken, ("agent", "I am sorry. Could you send a photo?")),
+        conversation("agent", "cem", 0, asked, ("agent", "I will call you back tomorrow.")),
+        conversation("neither", "dee", 0, asked, ("agent", "Yes, you can.")),
+        by_bot,  # nobody of the team promised or kept silent
+    ]
+    scores = run_log("promises", turns).scores()
+    made, new = scores.shares["promise_made"], scores.shares["promise_new"]
+    assert (made.of, made.share) == (2, 0.5)
+    assert (new.of, new.share) == (2, 0.5)
+    lines = scored(scores)
+    assert next(line for line in lines if "to which an agent promised something" in line).startswith(" 50.0 %")
+    assert [line for line in lines if "where the agent who replied promised nothing" in line]
+    old = replace(scores, shares={name: one for name, one in scores.shares.items() if "promise" not in name})
+    assert len(scored(old)) == len(lines) - 2  # a run from before there were such shares
 
 
 def test_a_question_for_what_was_said_before_counts(run_log: Replay) -> None:
