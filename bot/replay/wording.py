@@ -41,7 +41,7 @@ def compared(comparison: Comparison) -> list[str]:
         lines.append(f"How: {', '.join(f'{name} {count}' for name, count in one.kinds.items())}.")
     if one.harms:
         sizes = sorted(one.harms.items(), key=lambda item: -int(item[0]))
-        lines.append(f"Harm, from 3 (worst) to -3: {', '.join(f'{count} of {harm}' for harm, count in sizes)}.")
+        lines.append(f"Harm, from 3 (worst) to -3: {', '.join(f'{count} at {harm}' for harm, count in sizes)}.")
     if one.look_at:
         lines.append(f"Look first at: {', '.join(name for name, _ in one.look_at[:8])}.")
     return [*lines, *one.notes]

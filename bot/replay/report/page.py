@@ -23,6 +23,7 @@ _NAMES = {
     "outcomes": words.OUTCOMES,
     "actions": words.ACTIONS,
     "verdicts": words.VERDICTS,
+    "harms": words.HARMS,
     "changes": words.CHANGES,
     "parts": words.PARTS,
     "memories": words.MEMORIES,

@@ -162,7 +162,7 @@
     const change = turn.change, made = [];
     if (change) {
       const causes = (change.causes || []).map((part) => called("parts", part)).join(", ");
-      made.push(make("span", `chip ${change.verdict}`, called("verdicts", change.verdict) + (change.harm ? ` (${change.harm})` : "")),
+      made.push(make("span", `chip ${change.verdict}`, change.harm ? called("harms", change.harm) : called("verdicts", change.verdict)),
         make("span", "chip", called("changes", change.kind)),
         make("span", "chip", causes ? `Because of ${causes}` : "No single part explains it"));
     } else if (turn.verdict !== "unknown") {

@@ -111,7 +111,7 @@ def test_a_comparison_says_what_becomes_worse_and_why(tmp_path: Path) -> None:
     assert figures["comparisons"]["before"]["worse"] == 1
     assert figures["glance"]["changes"] == {"answer": {"3": 1}}
     assert '<th scope="row">Answers something else</th><td class="n">1</td>' in file.read_text(encoding="utf-8")
-    assert "Harm, from 3 (worst) to -3: 1 of 3." in compared(after.comparison("before"))
+    assert "Harm, from 3 (worst) to -3: 1 at 3." in compared(after.comparison("before"))
     first = read(file)["conversations"][0]  # type: ignore[index]
     assert (first["id"], first["turns"][0]["change"]["causes"]) == ("c-2", ["memory"])
 
