@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,37 @@ def test_the_log_holds_conversations_in_order_with_intents_that_the_desk_knows(d
             assert message["role"] in ("customer", "agent", "bot")
             assert message["text"].strip()
             assert {message.get("intent"), message.get("answer")} - {None} <= set(desk.answers), message
+
+
+def _column(path: Path, name: str) -> list[str]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [row[name] for row in csv.DictReader(file)]
+
+
+def test_each_look_up_of_the_bundled_desk_ends_in_an_answer(desk: Desk, tmp_path: Path) -> None:
+    made = date(2026, 11, 23)
+    desk.make_tools(tmp_path, made)
+    columns = {"order_number": "orders.csv", "product": "products.csv"}
+    values = {fact: [*_column(BUNDLED / name, fact), "R-99999"] for fact, name in columns.items()}
+
+    for days in range(0, 21, 4):
+        tools = desk.make_tools(tmp_path, made + timedelta(days=days))
+        for intent, answer in desk.answers.items():
+            if answer.tool:
+                (fact,) = answer.needs
+                outcomes = {tools[answer.tool].invoke({fact: value})["outcome"] for value in values[fact]}
+                assert outcomes <= set(answer.outcomes), intent
+
+
+def test_a_parcel_is_late_2_working_days_after_its_date_and_lost_after_10(desk: Desk, tmp_path: Path) -> None:
+    desk.make_tools(tmp_path, date(2026, 11, 23))
+
+    def lateness(day: date) -> str:
+        return str(desk.make_tools(tmp_path, day)["check_late"].invoke({"order_number": "R-10234"})["outcome"])
+
+    # It is expected on Wednesday 25 November.
+    days = [date(2026, 11, 25), date(2026, 11, 26), date(2026, 11, 27), date(2026, 12, 8), date(2026, 12, 9)]
+    assert [lateness(day) for day in days] == ["on_time", "past_date", "late", "late", "lost"]
 
 
 # The starter

@@ -16,6 +16,7 @@ from langchain_core.tools import BaseTool, tool
 
 HERE = Path(__file__).parent
 CSV_TODAY = date(2026, 11, 23)
+LATE_AFTER, LOST_AFTER = 2, 10  # working days after the expected date
 DATES = ("placed_on", "shipped_on", "expected_on", "delivered_on", "refunded_on")
 
 
@@ -45,7 +46,7 @@ def make_tools(home: Path, today: date) -> list[BaseTool]:
 
     @tool
     def check_late(order_number: str) -> dict[str, str]:
-        """Say whether an order is late, lost, on time, waiting to be collected or delivered."""
+        """Say whether an order is on time, past its date, late, lost, waiting to be collected or delivered."""
         order = find(order_number)
         return _tell(_lateness(order, today), order) if order else {"outcome": "not_found"}
 
@@ -71,6 +72,8 @@ def make_tools(home: Path, today: date) -> list[BaseTool]:
         found = find_product(product)
         if found is None:
             return {"outcome": "unknown_product"}
+        if found["sizes_in_stock"] == "one size":
+            return {"outcome": f"{found['stock']}_one_size", "product": found["product"]}
         return {"outcome": found["stock"], "product": found["product"], "sizes": found["sizes_in_stock"]}
 
     @tool
@@ -93,8 +96,11 @@ def _lateness(order: dict[str, Any], today: date) -> str:
         return "not_shipped"
     if status in ("cancelled", "return_received", "refunded"):
         return "closed"
-    overdue = _working_days(date.fromisoformat(order["expected_on"]), today)
-    return "lost" if overdue > 10 else "late" if overdue > 0 else "on_time"
+    expected = date.fromisoformat(order["expected_on"])
+    if today <= expected:
+        return "on_time"
+    overdue = _working_days(expected, today)
+    return "lost" if overdue >= LOST_AFTER else "late" if overdue >= LATE_AFTER else "past_date"
 
 
 def _working_days(start: date, end: date) -> int:
