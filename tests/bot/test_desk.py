@@ -6,7 +6,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -108,18 +108,17 @@ def _column(path: Path, name: str) -> list[str]:
 
 
 def test_each_look_up_of_the_bundled_desk_ends_in_an_answer(desk: Desk, tmp_path: Path) -> None:
-    made = date(2026, 11, 23)
-    desk.make_tools(tmp_path, made)
+    desk.make_tools(tmp_path, date(2026, 11, 23))
+    # On that day some parcels are on time, some just past their date, some late and one lost.
+    tools = desk.make_tools(tmp_path, date(2026, 11, 26))
     columns = {"order_number": "orders.csv", "product": "products.csv"}
     values = {fact: [*_column(BUNDLED / name, fact), "R-99999"] for fact, name in columns.items()}
 
-    for days in range(0, 21, 4):
-        tools = desk.make_tools(tmp_path, made + timedelta(days=days))
-        for intent, answer in desk.answers.items():
-            if answer.tool:
-                (fact,) = answer.needs
-                outcomes = {tools[answer.tool].invoke({fact: value})["outcome"] for value in values[fact]}
-                assert outcomes <= set(answer.outcomes), intent
+    for intent, answer in desk.answers.items():
+        if answer.tool:
+            (fact,) = answer.needs
+            outcomes = {tools[answer.tool].invoke({fact: value})["outcome"] for value in values[fact]}
+            assert outcomes == set(answer.outcomes), intent
 
 
 def test_a_parcel_is_late_2_working_days_after_its_date_and_lost_after_10(desk: Desk, tmp_path: Path) -> None:
