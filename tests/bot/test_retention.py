@@ -45,16 +45,17 @@ def test_a_boundary_that_is_none_is_refused(days: object) -> None:
 
 
 def test_what_a_visitor_said_goes_when_the_desk_says_and_a_customers_stays(
-    make_bot: Callable[..., Chatbot], clock: Clock
+    make_bot: Callable[..., Chatbot], desk: Desk, clock: Clock
 ) -> None:
+    longer = desk_with(desk, recall=730)
     visitor, customer = f"web-{'0' * 32}", "customer:nora"
-    first = make_bot()
+    first = make_bot(desk=longer)
     first.respond("where is R-10234?", "s1", visitor)
     first.respond("where is R-10234?", "s2", customer)
     first.close()
     clock.advance(days=366)
-    make_bot().close()  # waits for retention
-    store = make_bot().memory.store
+    make_bot(desk=longer).close()  # waits for retention
+    store = make_bot(desk=longer).memory.store
     assert transcript(store, "s1", visitor) == []
     assert [one["id"] for one in customers(store)] == [customer]
     assert len(transcript(store, "s2", customer)) == 1
