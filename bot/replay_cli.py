@@ -173,10 +173,9 @@ class LogReader:
 
 def _pin(run: Run, name: str, stories: Path | None, home: Path) -> Path:
     """Keep a conversation of a run as a story, in a folder that the home knows of."""
-    folder = stories or home / "stories" / run.info.parts["desk"].name
-    file = pin_story(run, name, folder)
-    shelf.note(home, folder)
-    return file
+    folder = stories or home / shelf.STORIES / run.info.parts["desk"].name
+    shelf.note_stories(home, folder)
+    return pin_story(run, name, folder)
 
 
 def _tell(run: Run, comparison: Comparison | None, gate: GateResult | None, as_json: bool) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bot.replay import shelf
 from bot.replay.run_folder import (
     COMPARISON,
     COMPARISONS,
@@ -245,14 +246,19 @@ def _counts(names: Iterable[str]) -> Mapping[str, int]:
 def keep(after: Run, comparison: Comparison, differences: Sequence[Difference]) -> None:
     """Write a comparison into the folder of the later run, in the place of an older one.
 
+    What the run does not hold any more, since it was forgotten meanwhile, is left out.
+
     Raises:
         OSError: it cannot be written.
     """
     folder = after.folder / COMPARISONS / comparison.before
     draft = folder.with_name(f".{folder.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    (draft / DIFFERENCES).write_bytes(b"".join(map(to_line, differences)))
-    write_value(draft / COMPARISON, comparison)
-    shutil.rmtree(folder, ignore_errors=True)
-    draft.replace(folder)
+    with shelf.lock(after.folder):
+        held = {one.conversation for one in after.conversations()}
+        look_at = tuple(item for item in comparison.look_at if item[0] in held)
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        (draft / DIFFERENCES).write_bytes(b"".join(to_line(one) for one in differences if one.conversation in held))
+        write_value(draft / COMPARISON, replace(comparison, look_at=look_at))
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.replace(folder)

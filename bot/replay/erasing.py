@@ -6,21 +6,27 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 
+from bot.problems import RapportError
 from bot.replay import shelf
 from bot.replay.readers import Mask
 from bot.replay.run_folder import (
     COMPARISON,
     COMPARISONS,
     CONVERSATIONS,
+    DESK,
     DIFFERENCES,
+    REPLAYS,
+    RUN,
+    SCORES,
+    TIMING,
     TIMINGS,
     TURNS,
     WORK,
@@ -38,10 +44,12 @@ from memory.fingerprints import windows
 from memory.secret import read_secret
 
 Value = TypeVar("Value")
+_IDENTIFIED = "customer:"  # before the name that a portal gave a customer; logs have the name alone
+_UNFINISHED = (RUN, TURNS, CONVERSATIONS, TIMINGS, SCORES, TIMING, DESK)  # what is made of `work`
 
 
 class Replays:
-    """What runs and stories hold of a customer, under their own id or the one that masking gives them.
+    """What runs and stories hold of a customer, under their id, their portal's name, or what masking makes of either.
 
     Whatever of a customer is forgotten, all of their conversations leave the runs: these are made again from a log,
     which stays the user's. Reports are removed with them. A run that had not ended is begun again from the log.
@@ -51,7 +59,9 @@ class Replays:
 
     def __init__(self, home: Path, customer_id: str) -> None:
         self._home = home
-        self._ids = {customer_id, Mask(read_secret(home)).pseudonym(customer_id)}
+        mask = Mask(read_secret(home))
+        names = {customer_id, customer_id.removeprefix(_IDENTIFIED)}
+        self._ids = names | {mask.pseudonym(name) for name in names}
         self.evidence: Sequence[bytes] = ()
 
     def erase(self, texts: Sequence[str]) -> int:
@@ -71,42 +81,56 @@ class Replays:
     def said_by_others(self) -> Iterator[str]:
         """Yield what is left in runs and stories: it is others', who may have said the same."""
         for folder in self._folders():
-            for name in (TURNS, f"{COMPARISONS}/*/{DIFFERENCES}"):
-                for file in folder.glob(name):
-                    with file.open(encoding="utf-8") as lines:
-                        yield from lines
+            with shelf.lock(folder):
+                for name in (TURNS, f"{COMPARISONS}/*/{DIFFERENCES}"):
+                    for file in folder.glob(name):
+                        with file.open(encoding="utf-8") as lines:
+                            yield from lines
         for file in self._stories():
-            yield file.read_text(encoding="utf-8")
+            with suppress(FileNotFoundError):  # forgotten this very moment
+                yield file.read_text(encoding="utf-8", errors="replace")
 
-    def _folders(self) -> list[Path]:
-        return [folder for folder in shelf.folders(self._home) if folder.is_dir()]
+    def _folders(self) -> Iterator[Path]:
+        for folder in shelf.folders(self._home):
+            if (folder / RUN).is_file() or shelf.has_begun(folder):
+                yield folder
 
     def _stories(self) -> list[Path]:
-        places = [self._home / "stories", *shelf.elsewhere(self._home)]
-        return [file for place in places if place.is_dir() for file in sorted(place.rglob("*.yml"))]
+        """Return all files that may be stories, also those that were copied into runs with a desk."""
+        places = (self._home / shelf.STORIES, self._home / REPLAYS, *shelf.elsewhere(self._home))
+        files = (Path(folder, name) for place in places for folder, _, names in os.walk(place) for name in names)
+        return sorted({file.resolve() for file in files if file.suffix in (".yml", ".yaml")})
 
     def _clean_story(self, file: Path, said: list[str]) -> int:
         """Remove a story that is the customer's."""
-        with suppress(yaml.YAMLError, UnicodeDecodeError):
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
-            if isinstance(content, dict) and "story" in content and content.get("customer") in self._ids:
-                said += [str(step["customer"]) for step in content.get("steps", ()) if "customer" in step]
+        with suppress(yaml.YAMLError, UnicodeDecodeError, FileNotFoundError):
+            text = file.read_text(encoding="utf-8")
+            content = yaml.load(text, yaml.CBaseLoader)  # noqa: S506 - makes strings of everything, also of no dates
+            if isinstance(content, dict) and "story" in content and str(content.get("customer")) in self._ids:
+                said += _said_by_customer([content.get("earlier"), content.get("steps")])
                 file.unlink()
                 return 1
         return 0
 
     def _clean_run(self, folder: Path, said: list[str]) -> int:
         """Remove the customer's conversations from a run; return how many turns they had."""
-        if _is_in_work(folder / WORK, self._ids):
-            shutil.rmtree(folder / WORK)
-        if not (folder / CONVERSATIONS).is_file():
-            return 0
+        with shelf.lock(folder):
+            whole = (folder / RUN).is_file()
+            if shelf.has_begun(folder) and _is_in_work(folder / WORK, self._ids):
+                # `work` tells that there is a run, so it goes after the rest; what was made of it meanwhile, then.
+                for name in (WORK,) if whole else (*_UNFINISHED, WORK, *_UNFINISHED):
+                    _remove(folder / name)
+                    _remove(folder / f".{name}.draft")
+            return self._clean_whole_run(folder, said) if whole else 0
+
+    def _clean_whole_run(self, folder: Path, said: list[str]) -> int:
         records = read_lines(ConversationRecord, folder / CONVERSATIONS)
         mine = {one.conversation for one in records if one.customer in self._ids}
         if not mine:
             return 0
-        for report in (*folder.rglob("*.html"), *folder.rglob("report.json")):
-            report.unlink()
+        for pattern in ("*.html", "report.json", ".*.draft"):
+            for path in list(folder.rglob(pattern)):
+                _remove(path)
         offset = turns = 0
 
         def stays(record: TurnRecord) -> bool:
@@ -148,11 +172,35 @@ def _rewrite(file: Path, kind: type[Value], change: Callable[[Value], Value | No
     draft.replace(file)
 
 
-def _is_in_work(work: Path, ids: set[str]) -> bool:
-    """Return whether a run that has not ended holds a customer, or may do so."""
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _said_by_customer(steps: Any) -> Iterator[str]:
+    """Yield what the customer says in steps of a story, or in lists of them."""
+    if isinstance(steps, dict):
+        for name, value in steps.items():
+            yield from [value] if name == "customer" and isinstance(value, str) else _said_by_customer(value)
+    elif isinstance(steps, list):
+        for one in steps:
+            yield from _said_by_customer(one)
+
+
+def _is_in_work(work: Path, ids: Collection[str]) -> bool:
+    """Return whether a run that has not ended holds a customer, or may do so: its log is still being read.
+
+    Raises:
+        RapportError: what it has read is damaged.
+    """
     log = work / "log.sqlite"
     if not log.is_file():
-        return work.is_dir()
-    with closing(sqlite3.connect(f"file:{log}?mode=ro", uri=True)) as connection:
-        query = "SELECT COUNT(*) FROM customers WHERE customer IN (?, ?)"
-        return bool(connection.execute(query, (*ids, *ids)[:2]).fetchone()[0])
+        return True
+    query = "SELECT 1 FROM customers WHERE customer = ?"
+    try:
+        with closing(sqlite3.connect(f"file:{log}?mode=ro", uri=True)) as connection:
+            return any(connection.execute(query, (one,)).fetchone() for one in ids)
+    except sqlite3.DatabaseError as error:
+        raise RapportError(f"{log} is damaged ({error}). Delete {work.parent}, then forget once more.") from None

@@ -20,8 +20,8 @@ from bot.problems import RapportError
 from bot.replay.run_folder import DESK, REPLAYS, Part, PartInfo, Run
 from finetune import IntentClassifier
 
-# What a desk's copy leaves out: what only teaching reads, and logs. Neither decides, and customers' words may be in it.
-_UNUSED = ("intents.csv", "test.csv", "out_of_scope.csv", "test_out_of_scope.csv", "*.jsonl", "__pycache__", ".*")
+# What does not decide: what only teaching reads, logs and stories. Customers' words may be in it.
+_UNUSED = ("intents.csv", "test.csv", "out_of_scope.csv", "test_out_of_scope.csv", "*.jsonl", "*.yml", ".*")
 _PACKAGES = ("bot", "memory", "retrieval", "finetune")
 
 
@@ -124,7 +124,9 @@ def copy_desk(desk: Desk, folder: Path) -> None:
     """Copy what decides of a desk into a folder that is not there yet, whole or not at all."""
     draft = folder.with_name(f".{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
-    shutil.copytree(desk.folder, draft, ignore=shutil.ignore_patterns(*_UNUSED))
+    (draft / "articles").mkdir(parents=True)
+    for file in (*_files(desk), *(desk.folder / "articles").glob("*.md")):
+        shutil.copy(file, draft / file.relative_to(desk.folder))
     draft.replace(folder)
 
 
@@ -136,12 +138,17 @@ def code_hash() -> str:
     return _hash([[str(file.relative_to(root)), file.read_text(encoding="utf-8")] for file in files])
 
 
+def _files(desk: Desk) -> list[Path]:
+    """Return the files that a desk decides by: its own, and what lies beside its tools. Folders may hold anything."""
+    names = sorted(path.name for path in desk.folder.iterdir())
+    unused = shutil.ignore_patterns(*_UNUSED)("", names)
+    return [path for name in names if name not in unused and (path := desk.folder / name).is_file()]
+
+
 def _desk(desk: Desk) -> list[Any]:
     """Return what a desk decides by itself: not its articles, which are retrieval's, nor how much is remembered."""
-    ignored = shutil.ignore_patterns(*_UNUSED, "articles", "desk.yaml")
-    names = sorted(path.name for path in desk.folder.iterdir())
-    files = [path for name in names if name not in ignored("", names) and (path := desk.folder / name).is_file()]
     sentences = (DESKS / "replies.yaml").read_bytes()
+    files = [path for path in _files(desk) if path.name != "desk.yaml"]
     contents = [[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in files]
     return [desk.settings.model_dump(mode="json", exclude={"memory"}), contents, hashlib.sha256(sentences).hexdigest()]
 

@@ -1,4 +1,4 @@
-"""Where runs are: those under `HOME/replays/`, and those elsewhere, of which the home keeps a list."""
+"""Where runs and stories are: those under the home, and those elsewhere, of which the home keeps lists."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import json
 from datetime import datetime, timezone
 from pathlib import Path
 
+from filelock import FileLock
+
 from bot.problems import RapportError
 from bot.replay.run_folder import REPLAYS, RUN, WORK, Run
 from finetune.sheets import write_whole
 
-ELSEWHERE = "elsewhere.json"
+STORIES = "stories"  # where a home keeps its stories
+_RUNS_ELSEWHERE, _STORIES_ELSEWHERE, _LOCK = "elsewhere.json", "stories.json", ".lock"
+_BEGUN = ("asked", "log.draft", "log.sqlite", "plan.json")  # in `work`: with one of them, a run has begun
 WHOLE = "-whole"  # how the folder of a run with all memory ends that is made beside one without some
 
 
@@ -25,7 +29,7 @@ def new_folder(home: Path, out: Path | None, log: str) -> Path:
         folder = home / REPLAYS / f"{stamp}-{Path(log).name.partition('.')[0]}"
     else:
         folder = out
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and any(one.name != _LOCK for one in folder.iterdir()):
         raise RapportError(f"There is something in {folder}. Name another folder, or go on with --resume.")
     folder.mkdir(parents=True, exist_ok=True)
     note(home, folder)
@@ -73,22 +77,53 @@ def runs(home: Path) -> list[Path]:
 
 
 def folders(home: Path) -> list[Path]:
-    """Return all folders with runs or stories that the home knows of, those elsewhere last; some may be gone."""
+    """Return all folders with runs that the home knows of, those elsewhere last; some may be gone."""
     here = sorted(path for path in (home / REPLAYS).glob("*/") if (path / RUN).is_file() or (path / WORK).is_dir())
-    return [*here, *elsewhere(home)]
+    return [*here, *_listed(home, _RUNS_ELSEWHERE)]
+
+
+def has_begun(folder: Path) -> bool:
+    """Return whether a folder holds a run that has not ended; without a run's files, its `work` is somebody else's."""
+    return any((folder / WORK / name).exists() for name in _BEGUN)
+
+
+def lock(folder: Path) -> FileLock:
+    """Return the lock to hold while a run in a folder is changed, or while what it holds is written anew."""
+    return FileLock(folder / _LOCK)
 
 
 def note(home: Path, folder: Path) -> None:
-    """Let the home know of a folder outside of it.
+    """Let the home know of the folder of a run that is not right under `HOME/replays/`.
 
     Raises:
         OSError: the list cannot be written.
     """
-    path = folder.resolve()
-    if path.is_relative_to((home / REPLAYS).resolve()) or path in (known := elsewhere(home)):
-        return
+    if folder.resolve().parent != (home / REPLAYS).resolve():
+        _list(home, _RUNS_ELSEWHERE, folder)
+
+
+def note_stories(home: Path, folder: Path) -> None:
+    """Let the home know of a folder outside of it that stories are written to, which may hold anything else too.
+
+    Raises:
+        OSError: the list cannot be written.
+    """
+    if not any(folder.resolve().is_relative_to((home / one).resolve()) for one in (STORIES, REPLAYS)):
+        _list(home, _STORIES_ELSEWHERE, folder)
+
+
+def _list(home: Path, name: str, folder: Path) -> None:
+    """Put a folder into one of the home's lists."""
     (home / REPLAYS).mkdir(parents=True, exist_ok=True)
-    write_whole(home / REPLAYS / ELSEWHERE, json.dumps([*map(str, known), str(path)], indent=1).encode() + b"\n")
+    with lock(home / REPLAYS):
+        known = _listed(home, name)
+        if (path := folder.resolve()) not in known:
+            write_whole(home / REPLAYS / name, json.dumps([*map(str, known), str(path)], indent=1).encode() + b"\n")
+
+
+def _listed(home: Path, name: str) -> list[Path]:
+    file = home / REPLAYS / name
+    return [Path(path) for path in json.loads(file.read_text(encoding="utf-8"))] if file.is_file() else []
 
 
 def missing(home: Path) -> list[Path]:
@@ -97,6 +132,5 @@ def missing(home: Path) -> list[Path]:
 
 
 def elsewhere(home: Path) -> list[Path]:
-    """Return the folders outside of the home that runs or stories were written to."""
-    file = home / REPLAYS / ELSEWHERE
-    return [Path(path) for path in json.loads(file.read_text(encoding="utf-8"))] if file.is_file() else []
+    """Return the folders in the home's lists, of runs and of stories."""
+    return [*_listed(home, _RUNS_ELSEWHERE), *_listed(home, _STORIES_ELSEWHERE)]

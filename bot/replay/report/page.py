@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from bot.replay import shelf
 from bot.replay.report import plots, words
 from bot.replay.report.files import POLICY, SCRIPT, report_file
 from bot.replay.report.glance import compared_with, glance, interval
@@ -41,6 +42,11 @@ def write_report(run: Run, against: Run | None = None, out: Path | None = None) 
         RapportError: a file of a run is gone or damaged, or there is no such comparison.
         OSError: the report cannot be written.
     """
+    with shelf.lock(run.folder):  # nobody is forgotten between reading and writing
+        return _written(run, against, out)
+
+
+def _written(run: Run, against: Run | None, out: Path | None) -> Path:
     differences = list(run.differences(against.name)) if against else []
     harms: dict[str, int] = defaultdict(int)
     for one in differences:

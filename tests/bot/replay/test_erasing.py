@@ -1,24 +1,47 @@
-"""Forgetting a customer reaches runs, comparisons, stories and runs under way; the proof sees whatever is left."""
+"""Forgetting a customer reaches runs, comparisons, stories and runs under way, and no more; a proof sees the rest."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 
 from bot.chatbot import Chatbot
 from bot.replay import shelf
 from bot.replay.causes import compare
-from bot.replay.readers import Mask
+from bot.replay.comparison import keep, pair, summed_up
+from bot.replay.erasing import Replays
+from bot.replay.readers import Mask, read_log
+from bot.replay.report import page
+from bot.replay.report.transcripts import transcripts
 from bot.replay.run_folder import Run
+from bot.replay.staging import stage
 from bot.replay.stories import pin_story
+from memory.fingerprints import windows
 from memory.proof import prove
 from memory.secret import read_secret
 from tests.bot.replay.conftest import SMALL, Replay
+from tests.bot.replay.written import compare_written, turn, write_run
 
 _SAID = b"Did I ask you about delivery before?"
+_STORY = """
+story: c-1
+today: 2026-13-45
+customer: ann
+earlier:
+- conversation: c-0
+  steps:
+  - {customer: my earlier secret is a purple zebra, at: 2026-13-45}
+steps:
+- {agent: Hello, at: 2026-13-45}
+- {customer: my secret is a striped zebra, at: 2026-13-45}
+"""
 
 
 @pytest.fixture
@@ -30,12 +53,14 @@ def replays(run_log: Replay, home: Path, tmp_path: Path) -> list[Path]:
     shelf.note(home, outside)
     (outside / "report.html").write_bytes(b"<p>" + _SAID)
     pin_story(before, "c-3", home / "stories" / "desk")
+    shelf.note(home, home / "stories" / "desk")  # known twice
     pin_story(before, "c-3", stories := tmp_path / "stories")
-    shelf.note(home, stories)
+    shelf.note_stories(home, stories)
     pin_story(before, "c-2", home / "stories" / "desk")
     unfinished = home / "replays" / "unfinished" / "work"
     (unfinished / "unit-000000").mkdir(parents=True)
     shutil.copy(before.folder / "turns.jsonl", unfinished / "unit-000000")
+    shutil.copy(before.folder / "run.json", unfinished / "plan.json")
     return [home / "replays", home / "stories", outside, stories]
 
 
@@ -93,3 +118,136 @@ def test_a_folder_that_is_gone_is_named(home: Path, tmp_path: Path, rapport: Cal
     assert shelf.missing(home) == [gone]
     done = rapport("memory", "forget", "ann")
     assert f"Out of reach: {gone} is not there." in done.stdout  # type: ignore[attr-defined]
+
+
+def _secrets(folder: Path) -> list[Path]:
+    """Return the files with what Ann and Bob said."""
+    return [path for path, content in _files([folder]).items() if b"zebra" in content]
+
+
+def _written(folder: Path, customers: tuple[str, ...] = ("ann", "bob"), reply: str = "b") -> Run:
+    """Write a run in which each of some customers has said something once."""
+    turns = [turn(f"c-{one}", 1, f"zebra of {one}", "a", reply, customer=one) for one in customers]
+    return write_run(folder, turns, memory=reply)
+
+
+@pytest.mark.parametrize("note", [shelf.note_stories, shelf.note])  # runs and stories were once in one list
+def test_a_folder_with_stories_keeps_whatever_else_is_in_it(tmp_path: Path, note: Callable[[Path, Path], None]) -> None:
+    mine = tmp_path / "project"
+    (mine / "work" / "drafts").mkdir(parents=True)
+    (mine / "work" / "drafts" / "letter.txt").write_text("mine", encoding="utf-8")
+    (mine / "conversations.jsonl").write_text('{"conversation_id": "a log"}', encoding="utf-8")
+    (mine / "other.yml").write_text("story: of nobody", encoding="utf-8")
+    before = _files([mine])
+    (mine / "c-1.yml").write_text(_STORY, encoding="utf-8")
+    note(tmp_path, mine)
+    assert Replays(tmp_path, "ann").erase([]) == 1
+    assert _files([mine]) == before
+
+
+def test_a_folder_of_stories_is_no_run_even_if_it_looks_like_one(tmp_path: Path) -> None:
+    plan = tmp_path / "project" / "work" / "plan.json"
+    plan.parent.mkdir(parents=True)
+    plan.touch()
+    shelf.note_stories(tmp_path, tmp_path / "project")
+    Replays(tmp_path, "ann").erase([])
+    assert plan.exists()
+    assert shelf.runs(tmp_path) == []
+
+
+def test_customers_who_are_forgotten_at_once_are_all_forgotten(tmp_path: Path) -> None:
+    customers = tuple(f"customer-{number:02d}" for number in range(12))
+    before, after = (_written(tmp_path / "replays" / name, customers, name) for name in ("before", "after"))
+    compare_written(before, after)
+    (tmp_path / "stories").mkdir()
+    (tmp_path / "stories" / "c-1.yml").write_text(_STORY.replace("ann", customers[0]), encoding="utf-8")
+
+    def forget(customer: str) -> int:
+        replays = Replays(tmp_path, customer)
+        removed = replays.erase([])
+        assert not any(f"zebra of {customer}" in line for line in replays.said_by_others())
+        return removed
+
+    with ThreadPoolExecutor(len(customers)) as pool:
+        assert list(pool.map(forget, customers)) == [3, *[2] * 11]
+    assert _secrets(tmp_path) == []
+
+
+def test_a_comparison_under_way_does_not_bring_back_what_is_forgotten(tmp_path: Path) -> None:
+    before, after = (_written(tmp_path / "replays" / name, reply=name) for name in ("before", "after"))
+    pairing = pair(before, after)
+    comparison = replace(summed_up(pairing, pairing.differences, before, after), look_at=(("c-ann", 3), ("c-bob", 3)))
+    assert Replays(tmp_path, "ann").erase([]) == 2
+    keep(after, comparison, pairing.differences)
+    assert [one.conversation for one in after.differences("before")] == ["c-bob"]
+    assert after.comparison("before").look_at == (("c-bob", 3),)
+
+
+def test_a_report_under_way_does_not_bring_back_what_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _written(tmp_path / "replays" / "run")
+    forgetting = Thread(target=Replays(tmp_path, "ann").erase, args=([],))
+
+    def reading(*given: Any) -> list[dict[str, Any]]:
+        read = list(transcripts(*given))
+        forgetting.start()
+        forgetting.join(1)  # as long as it takes, were it not to wait for the report
+        return read
+
+    monkeypatch.setattr(page, "transcripts", reading)
+    page.write_report(run)
+    forgetting.join()
+    assert not [path for path, content in _files([tmp_path]).items() if b"zebra of ann" in content]
+
+
+def test_a_run_in_a_folder_among_the_runs_is_known(tmp_path: Path) -> None:
+    folder = shelf.new_folder(tmp_path, tmp_path / "replays" / "june" / "run", "log.jsonl")
+    folder.rmdir()
+    _written(folder)
+    shelf.note_stories(tmp_path, stories := tmp_path / "replays" / "stories")
+    stories.mkdir()
+    (stories / "c-1.yaml").write_text(_STORY, encoding="utf-8")
+    assert [Replays(tmp_path, one).erase([]) for one in ("ann", "bob")] == [2, 1]
+    assert _secrets(tmp_path) == []
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_nothing_is_left_of_a_run_killed_while_it_was_put_together(tmp_path: Path, log: Path, is_read: bool) -> None:
+    folder = tmp_path / "replays" / "killed"
+    written = _written(folder).folder
+    (folder / "work").mkdir()
+    (folder / "run.json").rename(folder / "work" / "plan.json")
+    (folder / "conversations.jsonl").unlink()
+    shutil.copy(written / "turns.jsonl", folder / ".timings.jsonl.draft")
+    if is_read:
+        stage(read_log(log, mask=None), "log.jsonl", folder / "work" / "log.sqlite", masked=False)
+        assert Replays(tmp_path, "dan").erase([]) == 0
+        assert len(_secrets(tmp_path)) == 2
+    assert Replays(tmp_path, "ann").erase([]) == 0
+    assert _secrets(tmp_path) == []
+    assert shelf.new_folder(tmp_path, folder, "log.jsonl") == folder
+
+
+def test_a_run_of_an_export_knows_a_customer_by_the_name_that_their_portal_gave_them(tmp_path: Path) -> None:
+    masked = Mask(read_secret(tmp_path)).pseudonym("42")
+    run = _written(tmp_path / "replays" / "run", ("42", masked, "customer:42", "142"))
+    assert Replays(tmp_path, "customer:42").erase([]) == 3
+    assert [one.customer for one in run.turns()] == ["142"]
+
+
+def test_a_story_with_a_day_that_there_is_not_is_forgotten_with_all_that_the_customer_says_in_it(
+    tmp_path: Path,
+) -> None:
+    copied = tmp_path / "replays" / "run" / "desk" / "mine" / "stories"
+    for folder in (copied, tmp_path / "stories"):
+        folder.mkdir(parents=True)
+        (folder / "c-1.yml").write_text(_STORY, encoding="utf-8")
+        (folder / "c-2.yml").write_text(_STORY.replace("ann", "bob"), encoding="utf-8")
+        (folder / "c-3.yml").write_text("no: [yaml", encoding="utf-8")
+    replays = Replays(tmp_path, "ann")
+    assert replays.erase([]) == 2
+    said = (b"my earlier secret is a purple zebra", b"my secret is a striped zebra")
+    assert set(replays.evidence) == {window for text in said for window in windows(text)}
+    assert {path.name for path in _files([tmp_path])} >= {"c-2.yml", "c-3.yml"}
+    assert "c-1.yml" not in {path.name for path in _files([tmp_path])}
