@@ -175,7 +175,8 @@ def _pin(run: Run, name: str, stories: Path | None, home: Path) -> Path:
     """Keep a conversation of a run as a story, in a folder that the home knows of."""
     folder = stories or home / shelf.STORIES / run.info.parts["desk"].name
     shelf.note_stories(home, folder)
-    return pin_story(run, name, folder)
+    with shelf.lock(run.folder):  # nobody is forgotten between reading and writing
+        return pin_story(run, name, folder)
 
 
 def _tell(run: Run, comparison: Comparison | None, gate: GateResult | None, as_json: bool) -> None:

@@ -160,7 +160,8 @@ def test_customers_who_are_forgotten_at_once_are_all_forgotten(tmp_path: Path) -
     before, after = (_written(tmp_path / "replays" / name, customers, name) for name in ("before", "after"))
     compare_written(before, after)
     (tmp_path / "stories").mkdir()
-    (tmp_path / "stories" / "c-1.yml").write_text(_STORY.replace("ann", customers[0]), encoding="utf-8")
+    story = _STORY.replace("ann", customers[0]).replace("2026-13-45", "2026-09-01")
+    (tmp_path / "stories" / "c-1.yml").write_text(story, encoding="utf-8")
 
     def forget(customer: str) -> int:
         replays = Replays(tmp_path, customer)
