@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -87,7 +88,7 @@ def replay_run(
     read_log(log, form, reader.mapping, mask=None)  # refused before anything is written
     off = tuple(sorted({memory.value for memory in without or ()}))
     plan = Plan(settings.desk, settings.home, model, off, live, workers)
-    folder = shelf.interrupted(settings.home, out) if resume else shelf.new_folder(settings.home, out, log.name)
+    folder = (shelf.interrupted if resume else shelf.new_folder)(settings.home, out, log.name)
     state = open_state(plan)
     with progress_bar() as show:
         if off and earlier is None:
@@ -102,6 +103,7 @@ def replay_run(
     report = write_report(run)
     if earlier:
         report = write_report(run, earlier)
+    shutil.rmtree(folder / WORK, ignore_errors=True)  # what the team's page was given, now that all of it is done
     _tell(run, comparison, result, as_json)
     if not as_json:
         print_line(f"The report is {report}.")

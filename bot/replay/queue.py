@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -15,11 +16,11 @@ from typing import IO, Literal
 
 from bot.problems import RapportError
 from bot.replay import shelf
-from bot.replay.replaying import share_done
-from bot.replay.run_folder import GATE, REPLAYS, RUN, WORK, read_value, write_value
+from bot.replay.replaying import alone, share_done
+from bot.replay.run_folder import ASKED, REPLAYS, RUN, WORK, read_value, write_value
 
 State = Literal["waiting", "running", "whole", "interrupted", "failed"]
-_ASKED, _ORDER, _GATE = "asked", "order.json", "gate.yaml"
+_ORDER, _GATE = "order.json", "gate.yaml"
 _TAIL = 4000  # bytes of what it printed that are looked at for what was wrong
 
 
@@ -27,8 +28,8 @@ _TAIL = 4000  # bytes of what it printed that are looked at for what was wrong
 class Order:
     """What somebody asked for: the replay of a log into the folder of `run`, or, without a log, a report on it.
 
-    `log` is the name of the file that was uploaded, kept in the folder until the run is whole, and so are the limits
-    that it goes by, if it has a `gate`. `against` names an earlier run. The rest is as `rapport replay` takes it.
+    `log` is the name of the file that was uploaded, kept in the folder until the report is written, and so are the
+    limits that it goes by, if it has a `gate`. `against` names an earlier run. The rest is what `rapport replay` takes.
     """
 
     run: str
@@ -40,6 +41,12 @@ class Order:
     mask: bool = True
     against: str = ""
     gate: bool = False
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The run, and the one with all memory that is made beside it where it does without some."""
+        beside = self.without and not self.against
+        return (self.run, f"{self.run}{shelf.WHOLE}") if beside else (self.run,)
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class Queue:
             OSError: it cannot be kept.
         """
         folder = shelf.new_folder(self._home, None, order.log)
-        asked = folder / WORK / _ASKED
+        asked = folder / WORK / ASKED
         asked.mkdir(parents=True)
         order = replace(order, run=folder.name, gate=bool(gate))
         upload.replace(asked / order.log)
@@ -98,8 +105,10 @@ class Queue:
         Raises:
             RapportError: it was not begun on this page, or is under way.
         """
-        file = self.folder(run) / WORK / _ASKED / _ORDER
-        if not file.is_file():
+        folder = self.folder(run)
+        beside = folder.with_name(run.removesuffix(shelf.WHOLE))
+        file = next((one for one in (_order(folder), _order(beside)) if one.is_file()), None)
+        if file is None:
             raise RapportError(f"{run} was begun on the command line. Go on there: rapport replay LOG --resume")
         self.add(read_value(Order, file))
 
@@ -110,7 +119,7 @@ class Queue:
             RapportError: its run is under way already.
         """
         with self._changed:
-            if self._is_queued(order.run):
+            if any(map(self._is_queued, order.runs)):
                 raise RapportError(f"{order.run} is under way already.")
             self._problems.pop(order.run, None)
             self._waiting.append(order)
@@ -122,41 +131,50 @@ class Queue:
     def cancel(self, run: str) -> None:
         """Take an order out of the queue, or end its process; what was done is kept, and the run can be resumed."""
         with self._changed:
-            self._waiting = deque(one for one in self._waiting if one.run != run)
-            if self._current and self._current.run == run:
+            self._waiting = deque(one for one in self._waiting if run not in one.runs)
+            if self._current and run in self._current.runs:
                 self._current = None
                 self._end()
                 self._changed.notify_all()
 
-    def state(self, run: str) -> State:
-        """Return how far a run is."""
+    def delete(self, run: str) -> None:
+        """Remove a run for good.
+
+        Raises:
+            RapportError: there is none, or it is under way.
+            OSError: it cannot be removed.
+        """
         with self._changed:
-            if self._current and self._current.run == run:
+            if self._is_queued(run):
+                raise RapportError(f"{run} is under way. Cancel it first.")
+            with alone(folder := self.folder(run)):
+                shutil.rmtree(folder)
+
+    def state(self, run: str) -> State:
+        """Return how far a run is; it is whole once its report is written and its gate is checked, too."""
+        folder = self._home / REPLAYS / run
+        with self._changed:
+            if self._current and run in self._current.runs:
                 return "running"
             if self._is_queued(run):
                 return "waiting"
             if run in self._problems:
                 return "failed"
-        return "whole" if (self._home / REPLAYS / run / RUN).is_file() else "interrupted"
+        return "whole" if (folder / RUN).is_file() and not (folder / WORK).is_dir() else "interrupted"
 
     def problem(self, run: str) -> str:
         """Return why a run failed, empty where it did not."""
         return self._problems.get(run, "")
 
     def progress(self, run: str) -> Progress:
-        """Return what is being done for a run."""
-        folder, current = self._home / REPLAYS / run, self._current
-        try:
-            share = 1.0 if (folder / RUN).is_file() else share_done(folder)
-        except sqlite3.Error:  # the log was removed this very moment, since the run is whole
-            share = 1.0
-        if share == 1.0:
+        """Return what is being done for a run, or for the order that it is made for."""
+        current = self._current
+        runs = current.runs if current and run in current.runs else (run,)
+        shares = [_share(self._home / REPLAYS / one) for one in runs]
+        if shares[0] == 1.0:
             return Progress("Comparing and writing the report", 1.0)
-        if current and current.without and not current.against:
-            beside = folder.with_name(f"{folder.name}{shelf.WHOLE}")
-            first = 1.0 if (beside / RUN).is_file() else share_done(beside) if beside.is_dir() else 0.0
-            share = ((first or 0.0) + (share or 0.0)) / 2
-        return Progress("Reading the log" if share is None else "Replaying", share or 0.0)
+        done = sum(share or 0.0 for share in shares) / len(shares)
+        return Progress("Replaying" if any(share is not None for share in shares) else "Reading the log", done)
 
     def close(self) -> None:
         """End the process that is under way; nothing else begins."""
@@ -169,7 +187,7 @@ class Queue:
             self._thread.join()
 
     def _is_queued(self, run: str) -> bool:
-        return any(one.run == run for one in (*self._waiting, *filter(None, [self._current])))
+        return any(run in one.runs for one in (*self._waiting, *filter(None, [self._current])))
 
     def _end(self) -> None:
         if self._process and self._process.poll() is None:
@@ -204,20 +222,33 @@ class Queue:
             with process:
                 code = process.wait()
             folder = self._home / REPLAYS / order.run
-            broke_a_limit = order.gate and (folder / RUN).is_file() and (folder / GATE).is_file()
-            return _complaint(output) if code and not broke_a_limit else ""
+            # A broken limit is no failure: what was asked for is gone once its report is written.
+            done = (folder / RUN).is_file() and not (folder / WORK).exists() if order.log else code == 0
+            return "" if done else _complaint(output)
 
     def _arguments(self, order: Order) -> list[str | Path]:
         folder = self._home / REPLAYS / order.run
         values: dict[str, str | Path] = {"home": self._home, "against": order.against}
-        if not order.log or (folder / RUN).exists():
+        if not order.log:
             return ["report", folder, *_options(values)]
-        asked = folder / WORK / _ASKED
+        asked = folder / WORK / ASKED
         values |= {"out": folder, "desk": self._desk, "model": order.model, "form": order.form}
         values["gate"] = asked / _GATE if order.gate else ""
         flags = ["--mask" if order.mask else "--no-mask", *["--live"] * order.live]
         flags += [f"--without={one}" for one in order.without]
         return ["run", asked / order.log, "--resume", *flags, *_options(values)]
+
+
+def _order(folder: Path) -> Path:
+    return folder / WORK / ASKED / _ORDER
+
+
+def _share(folder: Path) -> float | None:
+    """Return how much of a run is done, 0 to 1; None while its log is being read, or before."""
+    try:
+        return 1.0 if (folder / RUN).is_file() else share_done(folder)
+    except sqlite3.Error:  # the log was removed this very moment, since the run is whole
+        return 1.0
 
 
 def _options(values: Mapping[str, str | Path]) -> list[str]:

@@ -8,18 +8,20 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from bot.problems import RapportError
 from bot.replay.life import Life, ordered
 from bot.replay.parts import State, copy_desk
 from bot.replay.run_folder import (
+    ASKED,
     CONVERSATIONS,
     DESK,
     RUN,
@@ -42,11 +44,11 @@ from bot.replay.run_folder import (
     write_value,
 )
 from bot.replay.scores import judge, scores_of, sum_up
-from bot.replay.staging import Staging
+from bot.replay.staging import LOG, Staging
 
 Progress = Callable[[str, float], None]
 Stage = Callable[[Path], Staging]
-_LOG, _PLAN, _SCRATCH = "log.sqlite", "plan.json", "scratch"
+_PLAN, _SCRATCH, _LOCK = "plan.json", "scratch", "lock"
 
 
 @dataclass(frozen=True)
@@ -80,18 +82,53 @@ def replay(
     was interrupted, it goes on: what was done is not done again, and the result is the same.
 
     Raises:
-        RapportError: the log cannot be used, or the folder holds another run.
+        RapportError: the log cannot be used, the folder holds another run, or another process is at work in it.
         OSError: the folder cannot be written.
     """
-    started = datetime.now(timezone.utc)
     work = folder / WORK
-    if (folder / RUN).exists():
-        if work.is_dir():  # interrupted right before its end
-            shutil.rmtree(work)
-            return Run(folder)
+    if (folder / RUN).exists() and not work.is_dir():
         raise RapportError(f"{folder} holds a run that is whole. Name another folder with --out.")
     work.mkdir(parents=True, exist_ok=True)
-    staging = Staging(work / _LOG) if (work / _LOG).exists() else read(work / _LOG)
+    with alone(folder):
+        if not (folder / RUN).exists():  # else it was interrupted right before its end
+            _replay(plan, state, folder, read, progress)
+        _clear(work)
+    return Run(folder)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from the run that is under way in a folder; where none is, there is nothing to keep.
+
+    Raises:
+        RapportError: another process is at work in it.
+    """
+    if not (folder / WORK).is_dir():
+        yield
+        return
+    lock = FileLock(folder / WORK / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RapportError(f"Another process is replaying into {folder}. Wait until it has ended.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _clear(work: Path) -> None:
+    """Remove what a run was made of; what the team's page was given stays until its report is written, too."""
+    for path in work.iterdir():
+        if path.name != ASKED:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with suppress(OSError):
+        work.rmdir()
+
+
+def _replay(plan: Plan, state: State, folder: Path, read: Stage, progress: Progress) -> None:
+    started, work = datetime.now(timezone.utc), folder / WORK
+    staging = Staging(work / LOG) if (work / LOG).exists() else read(work / LOG)
     info = RunInfo(staging.log, "live" if plan.live else "logged", plan.without, staging.log.last[:10], state.parts())
     _keep_plan(work / _PLAN, info)
     if not (folder / DESK).exists():
@@ -102,8 +139,6 @@ def replay(
     _merge(folder, info, staging.units)
     _time(folder, started, plan.workers)
     (work / _PLAN).replace(folder / RUN)
-    shutil.rmtree(work)
-    return Run(folder)
 
 
 def _keep_plan(file: Path, info: RunInfo) -> None:
@@ -157,7 +192,7 @@ class _Worker:
 
     def __init__(self, plan: Plan, state: State, work: Path) -> None:
         self._plan, self._state, self.work = plan, state, work
-        self._staging = Staging(work / _LOG)
+        self._staging = Staging(work / LOG)
         self._scratch = work / _SCRATCH / str(os.getpid())
         self._scratch.mkdir(parents=True, exist_ok=True)
 
@@ -206,7 +241,7 @@ def _live(number: int) -> None:
 
 def share_done(folder: Path) -> float | None:
     """Return how much of a run under way is done, 0 to 1; None while the log is being read."""
-    log = folder / WORK / _LOG
+    log = folder / WORK / LOG
     if not log.exists():
         return None
     units = Staging(log).units

@@ -16,7 +16,7 @@
       gate.json                   GateResult, where a gate was asked for
       report.html, report.json    what it came to, for people and for programs; beside a comparison, too
       work/                       what a run under way has done so far; gone once it is whole
-        asked/                      what the team's page was given: the log as it was uploaded, and the order
+        asked/                      what the team's page was given, until its report is written: the log, and the order
 
 JSON is UTF-8. Two runs of one log by the same bot are the same byte for byte, but for `timing.json`, `timings.jsonl`,
 `gate.json` and reports. Times in other files are those of the log, ISO 8601. Shares are 0 to 1, similarities cosines.
@@ -62,6 +62,7 @@ from bot.replay.values import (
 from finetune.sheets import write_whole
 
 __all__ = [  # those of bot.replay.values too: whoever reads a run needs only this module
+    "ASKED",
     "COMPARISON",
     "COMPARISONS",
     "CONVERSATIONS",
@@ -112,6 +113,7 @@ REPLAYS = "replays"  # where a home keeps its runs
 RUN, TURNS, CONVERSATIONS, SCORES = "run.json", "turns.jsonl", "conversations.jsonl", "scores.json"
 TIMINGS, TIMING, GATE = "timings.jsonl", "timing.json", "gate.json"
 COMPARISONS, COMPARISON, DIFFERENCES, DESK, WORK = "comparisons", "comparison.json", "differences.jsonl", "desk", "work"
+ASKED = "asked"  # in WORK
 
 Value = TypeVar("Value")
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}

@@ -9,7 +9,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from bot.problems import RapportError
-from bot.replay.run_folder import REPLAYS, RUN, WORK, Run
+from bot.replay.run_folder import ASKED, REPLAYS, RUN, WORK, Run
+from bot.replay.staging import LOG, Staging
 from finetune.sheets import write_whole
 
 STORIES = "stories"  # where a home keeps its stories
@@ -36,18 +37,33 @@ def new_folder(home: Path, out: Path | None, log: str) -> Path:
     return folder
 
 
-def interrupted(home: Path, out: Path | None) -> Path:
-    """Return the folder of the run to go on with: `out`, else the newest that is not whole.
+def interrupted(home: Path, out: Path | None, log: str) -> Path:
+    """Return the folder of the run of a log to go on with: `out`, else the newest that is not whole.
+
+    Without `out`, runs that the team's page began are left to it, and those made beside another one to that.
 
     Raises:
-        RapportError: there is none.
+        RapportError: there is none, or the one in `out` is of another log.
     """
-    folders = [out] if out is not None else sorted((home / REPLAYS).glob("*/"), reverse=True)
-    for folder in folders:
-        beside = folder.name.endswith(WHOLE)  # made along with another one, and gone on with by that
-        if (folder / WORK).is_dir() and not beside:
-            return folder
-    raise RapportError("There is no replay that was interrupted. Begin one, without --resume.")
+    if out is not None and (out / WORK).is_dir():
+        if (other := _log_of(out)) not in ("", log):
+            raise RapportError(f"The run in {out} is one of {other}. Go on with that log, or name another folder.")
+        return out
+    for folder in sorted((home / REPLAYS).glob("*/"), reverse=True) if out is None else ():
+        beside = folder.name.endswith(WHOLE) and folder.with_name(folder.name.removesuffix(WHOLE)).is_dir()
+        if (folder / WORK).is_dir() and not (folder / WORK / ASKED).is_dir() and not beside:
+            own = _log_of(folder)
+            if own == log or (not own and folder.name.endswith(f"-{Path(log).name.partition('.')[0]}")):
+                return folder
+    raise RapportError(f"There is no replay of {log} that was interrupted. Begin one, without --resume.")
+
+
+def _log_of(folder: Path) -> str:
+    """Return the name of the log that a run is of; empty where that had not been read yet."""
+    if (folder / RUN).is_file():
+        return Run(folder).info.log.name
+    staged = folder / WORK / LOG
+    return Staging(staged).log.name if staged.is_file() else ""
 
 
 def find(home: Path, name: str) -> Run:

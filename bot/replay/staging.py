@@ -19,6 +19,7 @@ from bot.replay.run_folder import LogInfo, from_line, to_line
 from finetune.logs import Conversation
 from memory.store import to_text
 
+LOG = "log.sqlite"  # what the file is called, in a run's work/
 TURNS = 100  # customer turns from which on a unit is full
 _ROWS = 10_000  # customers written at once
 _TABLES = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -159,13 +158,7 @@ def _changes(router: APIRouter, queue: Queue, page: Callable[..., Response]) -> 
 
     @router.post("/runs/{run}/delete")
     def delete(run: str) -> Response:
-        def remove() -> None:
-            folder = queue.folder(run)
-            if queue.state(run) in ("running", "waiting"):
-                raise RapportError(f"{run} is under way. Cancel it first.")
-            shutil.rmtree(folder)
-
-        return done(remove)
+        return done(lambda: queue.delete(run))
 
 
 def _reports(router: APIRouter, home: Path) -> None:

@@ -12,7 +12,7 @@ from bot.replay import shelf
 from bot.replay.queue import Queue, State
 from bot.replay.report.files import report_file
 from bot.replay.report.words import number, percent
-from bot.replay.run_folder import GATE, REPLAYS, RUN, GateResult, Run, read_value
+from bot.replay.run_folder import GATE, REPLAYS, RUN, WORK, GateResult, Run, read_value
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Row:
     state: State
     what: str = ""
     share: float = 0.0
-    whole: bool = False
+    resumable: bool = False
     about: str = ""
     figures: str = ""
     gate: str = ""
@@ -60,16 +60,17 @@ def _row(folder: Path, queue: Queue) -> Row:
     name, state = folder.name, queue.state(folder.name)
     done = queue.progress(name) if state == "running" else None
     what, share = (done.what, done.share) if done else ("", 0.0)
-    problem = queue.problem(name)
+    problem, resumable = queue.problem(name), (folder / WORK).is_dir()
     if not (folder / RUN).is_file():
-        return Row(name, state, what, share, problem=problem)
+        return Row(name, state, what, share, resumable, problem=problem)
     try:
         run = Run(folder)
         against = tuple(one for one in run.comparisons() if report_file(run, one).is_file())
         about, figures, gate = ", ".join(_about(run)), "; ".join(_figures(run)), _gate(folder)
     except RapportError as error:
-        return Row(name, "failed", whole=True, problem=str(error))
-    return Row(name, state, what, share, True, about, figures, gate, problem, report_file(run).is_file(), against)
+        return Row(name, "failed", problem=str(error))
+    report = report_file(run).is_file()
+    return Row(name, state, what, share, resumable, about, figures, gate, problem, report, against)
 
 
 def _about(run: Run) -> Iterator[str]:

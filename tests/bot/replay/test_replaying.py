@@ -18,7 +18,8 @@ from bot.problems import RapportError
 from bot.replay import life, staging
 from bot.replay.life import Life
 from bot.replay.parts import State
-from bot.replay.run_folder import TIMING, TIMINGS, Run, TurnRecord
+from bot.replay.replaying import alone
+from bot.replay.run_folder import ASKED, TIMING, TIMINGS, WORK, Run, TurnRecord
 from tests.bot.replay.conftest import SMALL, Replay, conversation
 
 
@@ -131,6 +132,23 @@ def test_a_run_is_not_gone_on_with_by_another_bot(run_log: Replay, home: Path, l
     (run.folder / "run.json").rename(work / "plan.json")
     with pytest.raises(RapportError, match="memory has changed"):
         run_log("whole", without=("recall",))
+
+
+def test_two_processes_do_not_replay_into_one_folder(run_log: Replay, home: Path) -> None:
+    folder = home / "replays" / "busy"
+    (folder / WORK).mkdir(parents=True)
+    with alone(folder), pytest.raises(RapportError, match="Another process is replaying"):
+        run_log("busy")
+    assert not (folder / "run.json").exists()
+
+
+def test_what_the_page_was_given_stays_while_its_report_is_not_written(run_log: Replay, home: Path) -> None:
+    asked = home / "replays" / "asked" / WORK / ASKED
+    asked.mkdir(parents=True)
+    (asked / "order.json").write_text("{}")
+    first = _content(run_log("asked"))
+    assert [path.name for path in asked.parent.rglob("*")] == [ASKED, "order.json"]
+    assert _content(run_log("asked")) == first  # gone on with: it is whole
 
 
 def test_the_live_home_is_left_alone(run_log: Replay, home: Path) -> None:
