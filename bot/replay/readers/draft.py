@@ -68,7 +68,7 @@ class Draft:
         Raises:
             FormError: a message is too long, or only some have a time.
         """
-        said = [replace(one, text=_plain(one.text)) for one in self.messages]
+        said = [replace(one, text=plain(one.text).strip()) for one in self.messages]
         said = [one for one in said if one.text]
         if not said:
             return None
@@ -101,9 +101,9 @@ def moment(value: Any, zone: tzinfo = timezone.utc, form: str = "") -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=zone)
 
 
-def _plain(text: str) -> str:
-    """Return a text without blanks around it and without what cannot be written as UTF-8."""
-    return text.encode("utf-8", "replace").decode("utf-8").strip()
+def plain(text: str) -> str:
+    """Return a text with `?` for what cannot be written as UTF-8: halves of a pair of surrogates."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _timed(said: list[Said], number: int) -> list[LogMessage]:
@@ -116,8 +116,8 @@ def _timed(said: list[Said], number: int) -> list[LogMessage]:
             role=one.role,
             text=one.text,
             at=one.at or begun + timedelta(minutes=place),
-            intent=one.intent,
-            answer=one.answer,
+            intent=one.intent and plain(one.intent),
+            answer=one.answer and plain(one.answer),
         )
         for place, one in enumerate(said)
     ]

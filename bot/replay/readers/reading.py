@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bot.problems import Problem, RapportError
 from bot.replay.readers.chatwoot import CHATWOOT
-from bot.replay.readers.draft import Draft, FormError
+from bot.replay.readers.draft import Draft, FormError, plain
 from bot.replay.readers.form import Form
 from bot.replay.readers.intercom import INTERCOM
 from bot.replay.readers.mapping import OPENAI, PAIRS, Mapping
@@ -45,12 +45,12 @@ def read_log(
 ) -> Reading:
     """Return a reading of a log: a file, or a folder of files that are read in the order of their names.
 
-    Without a `form` (a name in FORMS) and a `mapping`, each file's form is recognised by its first record. `mask` masks
-    personal data, None leaves it in. `on_error` is told what cannot be read, which is then left out; whatever it raises
-    ends the reading.
+    Without a `form` (a name in FORMS) and a `mapping`, each file's form is that of its first record of a known one.
+    `mask` masks personal data, None leaves it in. `on_error` is told what cannot be read, which is then left out;
+    whatever it raises ends the reading.
 
     Raises:
-        RapportError: there is no such form or file, or, while reading, a file's form is not recognised.
+        RapportError: there is no such form or file, or, once all is read, no record was of a form that is known.
     """
     if form is not None and form not in FORMS:
         raise RapportError(f"There is no form {form!r}. There are: {', '.join(FORMS)}; or write a mapping file.")
@@ -79,6 +79,7 @@ class Reading(Iterator[Conversation]):
         self.forms: set[str] = set()
         self.silent = 0
         self._files, self._form, self._mask, self._on_error = files, form, mask, on_error
+        self._unknown: Problem | None = None  # the first record that is of no form
         self._conversations = self._read()
 
     def __next__(self) -> Conversation:
@@ -116,12 +117,29 @@ class Reading(Iterator[Conversation]):
         for file in self._files:
             form = self._form
             for record in file:
-                form = form or _recognised(record, file)
+                form = form or self._recognised(record, file.is_csv)
+                if form is None:
+                    if file.is_csv:
+                        break  # its columns are the same in every row
+                    continue
                 self.forms.add(form.name)
                 try:
                     yield from [_Part(draft, record, form) for draft in form.read(record.value)]
                 except FormError as error:
                     self._tell(record, error)
+        if self._unknown and not self.forms:
+            raise RapportError(str(self._unknown))
+
+    def _recognised(self, record: Record, is_csv: bool) -> Form | None:
+        for form in _ALL:
+            if is_csv == (form is PAIRS) and form.recognises(record.value):
+                return form
+        what = "its columns are not customer,agent" if is_csv else "it is of no form that is known"
+        remedy = f"Name one with --form ({', '.join(FORMS)}), or write a mapping file (docs/logs.md)"
+        problem = Problem(record.file, "" if is_csv else record.place, what, remedy)
+        self._unknown = self._unknown or problem
+        self._on_error(problem)
+        return None
 
     def _tell(self, record: Record, error: FormError) -> None:
         self._on_error(Problem(record.file, record.place, error.what, error.remedy))
@@ -143,14 +161,5 @@ def _whole() -> Callable[[_Part], tuple[str, int]]:
 
 def _named(draft: Draft, record: Record) -> Draft:
     """Return a conversation with ids: the file's name and the record's number where its form knows none."""
-    own = draft.conversation_id or f"{record.origin}-{record.number}"
-    return replace(draft, conversation_id=own, customer_id=draft.customer_id or own)
-
-
-def _recognised(record: Record, file: Records) -> Form:
-    for form in _ALL:
-        if file.is_csv == (form is PAIRS) and form.recognises(record.value):
-            return form
-    what = "its columns are not customer,agent" if file.is_csv else "its first record is of no form that is known"
-    remedy = f"Name one with --form ({', '.join(FORMS)}), or write a mapping file (docs/logs.md)"
-    raise RapportError(f"{record.file}: {what}. {remedy}.")
+    own = plain(draft.conversation_id or f"{record.origin}-{record.number}")
+    return replace(draft, conversation_id=own, customer_id=plain(draft.customer_id) or own)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from bot.desk import BUNDLED
 from bot.problems import Problem, RapportError
-from bot.replay.readers import FORMS, Mask, read_log
+from bot.replay.readers import FORMS, Mapping, Mask, read_log
 from bot.replay.readers import records as records_module
 from bot.replay.readers.draft import FormError
 from finetune.logs import Conversation, LogMessage, write_log
@@ -155,7 +155,7 @@ def test_an_array_is_read_element_by_element(tmp_path: Path) -> None:
         ("a.csv", b"customer,agent\nHi, open?,Yes\n", "line 2: it has more cells than there are columns"),
         ("a.csv", b'customer,agent\n"Open?,Yes\n', "it is not valid CSV"),
         ("a.csv", b"customer,agent\n" + b"x" * 2_000_000 + b",Yes\n", "line 2: message 1 has 2,000,000 characters"),
-        ("a.jsonl", b'{"kettles": 3}\n', "its first record is of no form that is known. Name one with --form"),
+        ("a.jsonl", b'{"kettles": 3}\n', "line 1: it is of no form that is known. Name one with --form"),
         ("a.jsonl", b'{"conversation_id": "c", "messages": [{}]}\n', "line 1: customer_id: field required. Add it"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
@@ -174,6 +174,47 @@ def test_what_is_wrong_is_left_out_where_asked(read: Read) -> None:
 
     assert len(read(f"{good}\nnonsense\n{good}\n[1]\n{good}\n".encode(), problems=problems)) == 3
     assert [problem.place for problem in problems] == ["line 2", "line 4"]
+
+
+def test_records_and_files_of_no_form_are_left_out_where_asked(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"{}\n" + GOOD)
+    (tmp_path / "prices.csv").write_text("product,price\nkettle,30\nlid,5\n", encoding="utf-8")
+    (tmp_path / "users.json").write_text('{"users": []}', encoding="utf-8")
+    problems: list[Problem] = []
+
+    read = list(read_log(tmp_path, mask=None, on_error=problems.append))
+
+    assert [one.conversation_id for one in read] == ["a.jsonl-2"]
+    assert [(Path(one.file).name, one.place) for one in problems] == [
+        ("a.jsonl", "line 1"),
+        ("prices.csv", ""),
+        ("users.json", "line 1"),
+    ]
+
+
+def test_a_log_of_no_form_at_all_is_refused_whatever_was_asked(read: Read) -> None:
+    with pytest.raises(RapportError, match=r"line 1: it is of no form that is known\. Name one with --form"):
+        read(b"{}\n{}\n", problems=[])
+
+
+@pytest.mark.parametrize("mask", [None, MASKED])
+def test_half_a_pair_of_surrogates_ends_nothing(read: Read, mask: Mask | None) -> None:
+    mapping = Mapping(
+        messages="said",
+        conversation="id",
+        customer="who",
+        role="by",
+        roles={"customer": ["c"]},
+        text="text",
+        intent="of",
+    )
+    said = [{"by": "c", "text": "Open \ud83d?", "of": "hours\udc00"}]
+
+    (one,) = read([{"id": "\ud800", "who": "\ud800", "said": said}], mapping=mapping, mask=mask)
+
+    assert one.messages[0].text == "Open ??"
+    assert one.messages[0].intent == "hours?"
+    assert one.model_dump_json()
 
 
 def test_a_record_without_an_end_is_not_read_into_memory(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
