@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bot.replay.readers.draft import Draft
+from bot.replay.readers.ordinary import ORDINARY
 from finetune.masking import EMAIL, mask
 
 _MASKED_ID = re.compile(r"masked-[0-9a-f]{16}")
@@ -51,15 +52,20 @@ class Mask:
 def _hider(draft: Draft) -> Callable[[str], str]:
     """Return what puts `[name]` in the place of a conversation's names.
 
-    A full name is found in any case; a part of one where it is capitalised, unless the conversation also has the word
-    without a capital: "Will" is no name where somebody writes "will".
+    A full name and its parts are found in any case. A part that is an ordinary word too (`ORDINARY`) is found where it
+    is capitalised; in a conversation that also has it without a capital, only within a sentence ("Thanks, Will") and on
+    a line of its own, not where it begins a sentence ("Will it come?").
     """
     small = {word for one in draft.messages for word in _WORD.findall(one.text) if word.islower()}
-    full = {name.strip() for name in draft.names if " " in name.strip()}
-    parts = {part for name in draft.names for part in _WORD.findall(name) if len(part) > 1}
-    parts = {part[0].upper() + part[1:] for part in parts if part.lower() not in small}
-    patterns = [rf"(?i:{_alternatives(full)})"] if full else []
-    patterns += [_alternatives(parts)] if parts else []
+    names = {EMAIL.sub(lambda match: match[0].partition("@")[0], name).strip() for name in draft.names}
+    parts = {part.lower() for name in names for part in _WORD.findall(name) if len(part) > 1}
+    doubtful = parts & ORDINARY
+    sure = parts - doubtful | {name for name in names if " " in name}
+    patterns = [rf"(?i:{_alternatives(sure)})"] if sure else []
+    if plain := {part.capitalize() for part in doubtful - small}:
+        patterns.append(_alternatives(plain))
+    if either := {part.capitalize() for part in doubtful & small}:
+        patterns += [rf"(?<=[\w,;] ){_alternatives(either)}", rf"(?<=\n){_alternatives(either)}(?=\s*(?:\n|\Z))"]
     if not patterns:
         return lambda text: text
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(patterns)})(?!\w)")
@@ -68,4 +74,4 @@ def _hider(draft: Draft) -> Callable[[str], str]:
 
 def _alternatives(names: set[str]) -> str:
     longest_first = sorted(names, key=lambda name: (-len(name), name))
-    return "|".join(r"\s+".join(map(re.escape, name.split())) for name in longest_first)
+    return "(?:" + "|".join(r"\s+".join(map(re.escape, name.split())) for name in longest_first) + ")"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
+from bot.desk import BUNDLED
 from bot.replay.readers import Mask
 from bot.replay.readers.draft import Draft, Said
+from finetune.logs import read_log
+from finetune.masking import mask
+from finetune.names import people
 from tests.bot.replay.readers.conftest import KEY
 
 MASK = Mask(KEY)
@@ -46,6 +51,42 @@ def test_a_name_that_is_a_word_in_the_conversation_stays() -> None:
         "it will",
         "[name]",
     ]
+
+
+def test_a_name_is_masked_however_it_is_written_and_whoever_writes_it_small() -> None:
+    said = texts(masked("hi, i'm anna", "Hello Anna", "ANNA HOLM here, anna's parcel", "Annabel", names=["Anna Holm"]))
+
+    assert said == ["hi, i'm [name]", "Hello [name]", "[name] here, [name]'s parcel", "Annabel"]
+
+
+def test_a_name_that_is_a_word_is_masked_where_it_cannot_be_the_word() -> None:
+    said = texts(masked("Thanks, Will", "Will you? I will", "Regards,\nWill", "WILL IT?", names=["Will Hart"]))
+
+    assert said == ["Thanks, [name]", "Will you? I will", "Regards,\n[name]", "WILL IT?"]
+
+
+def test_words_for_those_who_answer_stay_in_what_was_said() -> None:
+    said = ["The support was kind, my order came", "Support is open today", "my name is on the account"]
+
+    assert texts(masked(*said, names=["Support Team", "Order Bot", "Account Name"])) == said
+
+
+def test_masks_and_addresses_are_no_names() -> None:
+    said = masked("mail ida@shop.example, see shop.example", names=["ida@shop.example", "E-Mail Phone"])
+
+    assert texts(said) == ["mail [e-mail], see shop.example"]
+
+
+def test_no_ordinary_word_of_the_bundled_log_is_taken_for_a_name() -> None:
+    log = list(read_log(BUNDLED / "conversations.jsonl"))
+    names = people(message.text for one in log for message in one.messages)
+    for one in log:
+        before = [message.text for message in one.messages]
+        after = texts(masked(*before, names=[*(name.title() for name in names), "Order Support"]))
+        for old, new in zip(before, after, strict=True):
+            found = re.fullmatch("(.+?)".join(map(re.escape, new.split("[name]"))), mask(old), re.DOTALL)
+            assert found is not None
+            assert {word.lower() for word in found.groups()} <= names, new
 
 
 def test_numbers_as_a_country_writes_them_are_masked_where_it_is_named() -> None:

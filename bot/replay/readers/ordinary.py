@@ -1,0 +1,27 @@
+"""Words that are names of people too, or of those who answer them: what is masked as a name only with care."""
+
+from __future__ import annotations
+
+_FIRST_NAMES = (
+    "amber an angel april art ash august autumn bill blue brook chance chase china clay dawn do faith flint ginger "
+    "grace grant guy happy harmony he heather holly honey hope hunter in iris ivy jack jade joy june justice lance "
+    "lily mark max may melody merry miles min misty no ocean olive pansy pat patience pearl penny piper poppy prince "
+    "ray rich river rob robin rocky rod rose ruby rusty sandy see skip sky so song star sterling summer sunny to "
+    "trinity true van violet will win you"
+)
+_SURNAMES = (
+    "baker ball bank banks bell best bird black bond brown burns bush butcher butler carpenter carter cash church "
+    "coin cook cooper cotton cross day dear east english farmer field fields fisher flower flowers fox french friend "
+    "gold good gray green grey hall hand hard hardy head hill hills holder hood house hunt judge key keys king knight "
+    "lake land lane law little lock long lord love low marsh mason mills moon moss new noble north page painter park "
+    "parks peace penny pond pool pope porter pot potter pound power price read reader rice ring rivers rock root salt "
+    "seal sharp ship short silver singer small smart snow south spring steel stone street strong sun temple town wait "
+    "walker wall ward waters way weeks west white wild wing winter wise wolf wood woods worth young"
+)
+_TEAMS = (
+    "account accounts admin agent and anonymous assistant billing bot card care center centre chat company contact "
+    "customer customers delivery department desk for from guest help home inbox info it live mail manager name number "
+    "of office online operator order orders payment payments phone reception returns sales secret service services "
+    "shop staff store support team the unknown user visitor web website"
+)
+ORDINARY = frozenset(f"{_FIRST_NAMES} {_SURNAMES} {_TEAMS}".split())
