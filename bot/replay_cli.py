@@ -12,22 +12,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bot.log_cli import FileArgument, FormOption, MappingOption, OnError
-from bot.problems import Problem
+from bot.log_cli import FileArgument, FormOption, MappingOption, OnError, RegionOption, say_wrong
 from bot.replay import shelf
 from bot.replay.causes import compare
 from bot.replay.gate import check, read_gate
-from bot.replay.readers import Mapping, Mask, read_log, read_mapping, stop
+from bot.replay.readers import Mapping, Mask, Wrong, read_log, read_mapping, region_named, stop
 from bot.replay.replaying import Plan, open_state, replay
 from bot.replay.run_folder import COMPARISONS, DIFFERENCES, WORK, Comparison, GateResult, Run, to_dict
 from bot.replay.staging import Staging, stage
 from bot.replay.stories import pin_story
 from bot.replay.wording import compared, scored
 from bot.settings import read_settings
-from bot.terminal import DeskOption, HomeOption, JsonOption, err, prepared, print_json, print_line, progress_bar
+from bot.terminal import DeskOption, HomeOption, JsonOption, prepared, print_json, print_line, progress_bar
 from memory.secret import read_secret
-
-_SHOWN = 5  # problems of a log that are printed; all are counted
 
 
 class Memory(str, Enum):
@@ -71,6 +68,7 @@ def replay_run(
     form: FormOption = None,
     mapping: MappingOption = None,
     mask: Annotated[bool, typer.Option("--mask/--no-mask", help="Mask personal data.")] = True,
+    region: RegionOption = "",
     on_error: Annotated[OnError, typer.Option(help="What to do where a record of the log is wrong.")] = "skip",
     as_json: JsonOption = False,
 ) -> None:
@@ -84,7 +82,8 @@ def replay_run(
     limits = read_gate(gate, compared=bool(against or without)) if gate else None
     prepared(settings)
     earlier = shelf.find(settings.home, against) if against else None
-    reader = LogReader(log, form, read_mapping(mapping) if mapping else None, mask, settings.home, on_error)
+    masking = Mask(read_secret(settings.home), region_named(region)) if mask else None
+    reader = LogReader(log, form, read_mapping(mapping) if mapping else None, masking, on_error)
     read_log(log, form, reader.mapping, mask=None)  # refused before anything is written
     off = tuple(sorted({memory.value for memory in without or ()}))
     plan = Plan(settings.desk, settings.home, model, off, live, workers)
@@ -153,21 +152,19 @@ class LogReader:
     log: Path
     form: str | None
     mapping: Mapping | None
-    mask: bool
-    home: Path
+    mask: Mask | None
     on_error: OnError = "skip"
 
     def staged(self, show: Callable[[str, float], None]) -> Callable[[Path], Staging]:
         """Return what reads the log into a file, and says what could not be read."""
 
         def read(file: Path) -> Staging:
-            wrong: list[Problem] = []
-            key = Mask(read_secret(self.home)) if self.mask else None
-            told = stop if self.on_error == "stop" else wrong.append
-            reading = read_log(self.log, self.form, self.mapping, mask=key, on_error=told)
-            staging = stage(reading, self.log.name, file, masked=self.mask, wrong=lambda: len(wrong), progress=show)
-            for problem in wrong[:_SHOWN]:
-                err.print(str(problem), highlight=False, markup=False, soft_wrap=True)
+            wrong = Wrong()
+            told = stop if self.on_error == "stop" else wrong.tell
+            reading = read_log(self.log, self.form, self.mapping, mask=self.mask, on_error=told)
+            masked = self.mask is not None
+            staging = stage(reading, self.log.name, file, masked=masked, wrong=wrong, progress=show)
+            say_wrong(wrong)
             return staging
 
         return read

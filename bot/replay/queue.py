@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -39,6 +40,8 @@ class Order:
     without: tuple[str, ...] = ()
     live: bool = False
     mask: bool = True
+    region: str = ""
+    on_error: Literal["skip", "stop"] = "skip"
     against: str = ""
     gate: bool = False
 
@@ -224,7 +227,7 @@ class Queue:
             folder = self._home / REPLAYS / order.run
             # A broken limit is no failure: what was asked for is gone once its report is written.
             done = (folder / RUN).is_file() and not (folder / WORK).exists() if order.log else code == 0
-            return "" if done else _complaint(output)
+            return "" if done else _complaint(output).replace(f"{folder / WORK / ASKED}{os.sep}", "")
 
     def _arguments(self, order: Order) -> list[str | Path]:
         folder = self._home / REPLAYS / order.run
@@ -233,6 +236,7 @@ class Queue:
             return ["report", folder, *_options(values)]
         asked = folder / WORK / ASKED
         values |= {"out": folder, "desk": self._desk, "model": order.model, "form": order.form}
+        values |= {"region": order.region, "on-error": order.on_error}
         values["gate"] = asked / _GATE if order.gate else ""
         flags = ["--mask" if order.mask else "--no-mask", *["--live"] * order.live]
         flags += [f"--without={one}" for one in order.without]

@@ -30,6 +30,7 @@ from bot.replay.run_folder import (
     TIMINGS,
     TURNS,
     WORK,
+    WRONG,
     ConversationRecord,
     Run,
     RunInfo,
@@ -138,6 +139,8 @@ def _replay(plan: Plan, state: State, folder: Path, read: Stage, progress: Progr
     _live_all(plan, state, work, staging.units, progress)
     _merge(folder, info, staging.units)
     _time(folder, started, plan.workers)
+    if wrong := staging.wrong():
+        (folder / WRONG).write_text("\n".join(wrong), encoding="utf-8")
     (work / _PLAN).replace(folder / RUN)
 
 

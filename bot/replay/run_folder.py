@@ -7,6 +7,7 @@
       conversations.jsonl         a ConversationRecord a line, in the same order; `offset` and `length` are bytes of
                                   turns.jsonl, so that one conversation can be read without the others
       scores.json                 Scores: the figures of the whole run, against the log
+      wrong.txt                   which records of the log could not be read, the first of them; where there were any
       desk/NAME/                  the desk as it was, without its log: what a comparison exchanges
       timings.jsonl               TurnTiming a line, in the order of turns.jsonl
       timing.json                 RunTiming
@@ -76,6 +77,7 @@ __all__ = [  # those of bot.replay.values too: whoever reads a run needs only th
     "TIMINGS",
     "TURNS",
     "WORK",
+    "WRONG",
     "Change",
     "Comparison",
     "ConversationRecord",
@@ -111,7 +113,7 @@ __all__ = [  # those of bot.replay.values too: whoever reads a run needs only th
 
 REPLAYS = "replays"  # where a home keeps its runs
 RUN, TURNS, CONVERSATIONS, SCORES = "run.json", "turns.jsonl", "conversations.jsonl", "scores.json"
-TIMINGS, TIMING, GATE = "timings.jsonl", "timing.json", "gate.json"
+TIMINGS, TIMING, GATE, WRONG = "timings.jsonl", "timing.json", "gate.json", "wrong.txt"
 COMPARISONS, COMPARISON, DIFFERENCES, DESK, WORK = "comparisons", "comparison.json", "differences.jsonl", "desk", "work"
 ASKED = "asked"  # in WORK
 

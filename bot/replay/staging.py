@@ -10,11 +10,12 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bot.problems import RapportError
-from bot.replay.readers import Reading
+from bot.replay.readers import Reading, Wrong
 from bot.replay.run_folder import LogInfo, from_line, to_line
 from finetune.logs import Conversation
 from memory.store import to_text
@@ -26,6 +27,7 @@ _TABLES = """
 CREATE TABLE conversations (id INTEGER PRIMARY KEY, customer TEXT, at TEXT, turns INTEGER, content TEXT);
 CREATE TABLE customers (customer TEXT PRIMARY KEY, first INTEGER, unit INTEGER) WITHOUT ROWID;
 CREATE TABLE info (content TEXT);
+CREATE TABLE wrong (sentence TEXT);
 """
 
 
@@ -48,6 +50,11 @@ class Staging:
             for (content,) in connection.execute(query, (number,)):
                 yield Conversation.model_validate_json(content)
 
+    def wrong(self) -> list[str]:
+        """Return a sentence for each of the first records that could not be read."""
+        with self._open() as connection:
+            return [sentence for (sentence,) in connection.execute("SELECT sentence FROM wrong ORDER BY rowid")]
+
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(f"file:{self._file}?mode=ro", uri=True)
 
@@ -58,12 +65,12 @@ def stage(
     file: Path,
     *,
     masked: bool,
-    wrong: Callable[[], int] = lambda: 0,
+    wrong: Wrong | None = None,
     progress: Callable[[str, float], None] = lambda _what, _share: None,
 ) -> Staging:
     """Put a log into a file, whole or not at all; conversations without a customer's word are left out.
 
-    `wrong` tells, once all is read, how many records could not be.
+    `wrong` is what the reading tells of records that cannot be read.
 
     Raises:
         RapportError: nothing in the log can be replayed, or the reading ends.
@@ -94,9 +101,11 @@ def stage(
             first=first,
             last=last,
             silent=reading.silent,
-            wrong=wrong(),
+            wrong=wrong.count if wrong else 0,
         )
         connection.execute("INSERT INTO info VALUES (?)", (to_line(info).decode(),))
+        told = [replace(one, file=Path(one.file).name) for one in wrong.first] if wrong else []
+        connection.executemany("INSERT INTO wrong VALUES (?)", [(f"{one}.",) for one in told])
         connection.commit()
     finally:
         connection.close()

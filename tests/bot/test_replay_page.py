@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from bot.chatbot import Chatbot
 from bot.keys import Keys
 from bot.replay.queue import Order, Queue
 from bot.replay.report.page import write_report
+from bot.replay.run_folder import Run, write_value
 from bot.team import Team
 from bot.ui.team import uploads
 from bot.ui.team.door import Door, login_pages
@@ -112,11 +114,14 @@ def test_a_log_is_kept_under_a_harmless_name_with_what_was_asked_for(
 ) -> None:
     files = {"log": ("../../etc/--passwd <b>.jsonl", b"{}" * 100_000)}
     data = {"without": ["recall", "facts", "everything"], "mask": "yes", "against": run, "gate": "worse_turns: 0"}
+    data |= {"region": " us", "on_error": "stop"}
     answer = inside.post("/team/replay", headers=OWN, files=files, data=data)
     assert (answer.status_code, answer.headers["location"]) == (303, "/team/replay")
     (order,) = queue.asked
     assert order.log == "passwd__b_.jsonl"
     assert (order.without, order.mask, order.live, order.against) == (("recall", "facts"), True, False, run)
+    assert (order.region, order.on_error) == ("US", "stop")
+    assert {"--region=US", "--on-error=stop"} <= set(queue._arguments(order))
     asked = home / "replays" / order.run / "work" / "asked"
     assert (asked / order.log).read_bytes() == b"{}" * 100_000
     assert (asked / "gate.yaml").read_text() == "worse_turns: 0"
@@ -133,6 +138,7 @@ def test_what_cannot_be_replayed_is_said_and_leaves_nothing(inside: TestClient, 
         ({"model": "intent-9999"}, LOG, "no classifier"),
         ({"against": "../models"}, LOG, "no run"),
         ({"form": "pickle"}, LOG, "no form"),
+        ({"region": "<x"}, LOG, "no country"),
         ({"gate": "worse_turns: 0"}, LOG, "needs an earlier run"),
         ({"gate": "<b>: 1"}, LOG, "The gate: &lt;b&gt;: Extra inputs"),
         ({}, gate_file, "alone_share: Input should be less"),
@@ -192,3 +198,13 @@ def test_runs_are_compared_and_deleted_by_name(inside: TestClient, home: Path, r
     assert post("runs/2026-10-02-log/delete") == 303
     assert left(home) == [run]
     assert [one["name"] for one in inside.get("/team/replay/progress").json()] == [run]
+
+
+def test_which_records_were_left_out_is_shown(inside: TestClient, home: Path, run: str) -> None:
+    folder = home / "replays" / run
+    info = Run(folder).info
+    write_value(folder / "run.json", replace(info, log=replace(info.log, wrong=2)))
+    (folder / "wrong.txt").write_text("log.jsonl, line 7: <it> is not JSON.", encoding="utf-8")
+    page = inside.get("/team/replay").text
+    assert "2 of the log's records could not be read and were left out" in page
+    assert "<li>log.jsonl, line 7: &lt;it&gt; is not JSON.</li>" in page

@@ -64,7 +64,7 @@ def team(server: Server, home: Path, nora: BrowserContext) -> Iterator[Page]:
 def test_a_log_goes_in_and_its_report_comes_out(team: Page, tmp_path: Path, home: Path) -> None:
     file = tmp_path / "last month.jsonl"
     write_log(file, LOG)
-    file.write_bytes(file.read_bytes() + b"\n" * 200_000)  # larger than any other request may be
+    file.write_bytes(file.read_bytes() + b"{\n" + b"\n" * 200_000)  # larger than any other request may be
     expect(team.get_by_text("There is no run yet.")).to_be_visible()
     assert Axe().run(team).response["violations"] == []
     team.get_by_label("The log").set_input_files(file)
@@ -76,6 +76,8 @@ def test_a_log_goes_in_and_its_report_comes_out(team: Page, tmp_path: Path, home
     with team.context.expect_page() as opened:
         link.click()
     expect(run).to_contain_text(re.compile(r"2 conversations, 2 messages of last_month.jsonl, intent-\d{4}\."))
+    run.get_by_text("1 of the log's records could not be read and was left out").click()
+    expect(run.get_by_role("listitem")).to_have_text(re.compile(r"last_month.jsonl, line 3: it is not JSON\."))
     assert list((home / "replays").glob("*/work")) == []  # what was uploaded is gone
 
     assert Axe().run(team).response["violations"] == []

@@ -19,6 +19,8 @@ from bot.replay.readers.draft import Draft, FormError, Role, Said, moment
 from bot.replay.readers.form import Form
 from finetune.logs import explain
 
+_LONGEST_ROLE = 20  # characters
+
 
 class Mapping(BaseModel):
     """Where things stand in a record; values are paths, as `author.type` or `contacts.0.id`, or columns of a CSV."""
@@ -89,7 +91,8 @@ class Mapping(BaseModel):
         for role, called in self.roles.items():
             if str(value) in called:
                 return None if role == "ignore" else role
-        raise FormError(f"{self.role} is {value!r}, which roles does not name", "Add it there, or under ignore")
+        called = str(value)[:_LONGEST_ROLE]  # what is longer is what somebody said, and the mapping is wrong
+        raise FormError(f"{self.role} is {called!r}, which roles does not name", "Add it there, or under ignore")
 
     def _is_left_out(self, message: Any) -> bool:
         return any(at(message, path) in values for path, values in self.leave_out.items())

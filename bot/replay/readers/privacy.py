@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from bot.problems import RapportError
 from bot.replay.readers.draft import Draft
 from bot.replay.readers.ordinary import ORDINARY
 from finetune.masking import EMAIL, mask
@@ -47,6 +48,19 @@ class Mask:
             return name
         digest = hmac.new(self.key.encode(), name.encode("utf-8", "replace"), hashlib.sha256)
         return f"masked-{digest.hexdigest()[:16]}"
+
+
+def region_named(name: str) -> str:
+    """Return a country by its two letters, as `Mask` takes it; empty where no name is given.
+
+    Raises:
+        RapportError: there is none.
+    """
+    from phonenumbers import SUPPORTED_REGIONS
+
+    if name and name.upper() not in SUPPORTED_REGIONS:
+        raise RapportError(f"There is no country {name!r}. Write it with two letters, as US or GB.")
+    return name.upper()
 
 
 def _hider(draft: Draft) -> Callable[[str], str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -24,6 +24,21 @@ from finetune.logs import Conversation
 
 _ALL = (RAPPORT_LOG, RAPPORT_EXPORT, CHATWOOT, ZENDESK, INTERCOM, OPENAI, PAIRS, STAR, TAU_BENCH)
 FORMS = {form.name: form for form in _ALL}
+_FIRST = 20  # problems that are kept; all are counted
+
+
+@dataclass
+class Wrong:
+    """What of a log could not be read: how many records, and the first of them."""
+
+    count: int = 0
+    first: list[Problem] = field(default_factory=list)
+
+    def tell(self, problem: Problem) -> None:
+        """Count a problem."""
+        self.count += 1
+        if self.count <= _FIRST:
+            self.first.append(problem)
 
 
 def stop(problem: Problem) -> None:
@@ -106,7 +121,7 @@ class Reading(Iterator[Conversation]):
             if conversation is None:
                 self.silent += 1
             elif (key := hash(conversation.conversation_id)) in seen:
-                what = f"the conversation {conversation.conversation_id!r} has been read already"
+                what = "a conversation with its id has been read already"
                 together = ", and put the messages of one together" if first.form.in_parts else ""
                 self._tell(first.record, FormError(what, f"Give each conversation its own id{together}"))
             else:

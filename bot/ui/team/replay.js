@@ -21,7 +21,7 @@
     try {
       const runs = await (await ask("/team/replay/progress")).json();
       busy = runs.some((one) => one.state === "running" || one.state === "waiting");
-      const opened = list.querySelector("details[open]"); // somebody is about to press a button in there
+      const opened = list.querySelector(".acts details[open]"); // somebody is about to press a button in there
       if (!opened && runs.map((one) => `${one.name} ${one.state}`).join() !== shownState()) await replaced(runs);
       for (const one of runs.filter((run) => run.state === "running")) {
         const row = [...list.querySelectorAll("[data-run]")].find((row) => row.dataset.run === one.name);

@@ -15,7 +15,7 @@ from bot.chatbot import Chatbot
 from bot.problems import RapportError
 from bot.replay.gate import read_gate
 from bot.replay.queue import Order, Queue
-from bot.replay.readers import FORMS
+from bot.replay.readers import FORMS, region_named
 from bot.replay.report.files import POLICY, report_file
 from bot.replay.run_folder import REPLAYS, Run
 from bot.ui.team.door import Door
@@ -109,7 +109,18 @@ def _ask(queue: Queue, form: Upload, home: Path, desk: str) -> None:
     if kind and kind not in FORMS:
         raise RapportError(f"There is no form {kind!r}.")
     without = tuple(name for name in _MEMORIES if name in form.fields.get("without", []))
-    order = Order("", log, kind, model, without, bool(form.get("live")), bool(form.get("mask")), against)
+    order = Order(
+        run="",
+        log=log,
+        form=kind,
+        model=model,
+        without=without,
+        live=bool(form.get("live")),
+        mask=bool(form.get("mask")),
+        region=region_named(form.get("region")),
+        on_error="stop" if form.get("on_error") == "stop" else "skip",
+        against=against,
+    )
     queue.ask(file, order, _limits(form, file.with_name("gate.yaml"), compared=bool(against or without)))
 
 

@@ -12,12 +12,15 @@ from bot.replay import shelf
 from bot.replay.queue import Queue, State
 from bot.replay.report.files import report_file
 from bot.replay.report.words import number, percent
-from bot.replay.run_folder import GATE, REPLAYS, RUN, WORK, GateResult, Run, read_value
+from bot.replay.run_folder import GATE, REPLAYS, RUN, WORK, WRONG, GateResult, Run, read_value
 
 
 @dataclass(frozen=True)
 class Row:
-    """A run in the list: what it is, how far, and the earlier runs that there are reports against."""
+    """A run in the list: what it is, how far, and the earlier runs that there are reports against.
+
+    `left_out` records of the log could not be read; `wrong` says so of the first of them.
+    """
 
     name: str
     state: State
@@ -30,6 +33,8 @@ class Row:
     problem: str = ""
     report: bool = False
     against: tuple[str, ...] = ()
+    left_out: int = 0
+    wrong: tuple[str, ...] = ()
 
 
 def rows(home: Path, queue: Queue) -> list[Row]:
@@ -69,8 +74,9 @@ def _row(folder: Path, queue: Queue) -> Row:
         about, figures, gate = ", ".join(_about(run)), "; ".join(_figures(run)), _gate(folder)
     except RapportError as error:
         return Row(name, "failed", problem=str(error))
-    report = report_file(run).is_file()
-    return Row(name, state, what, share, resumable, about, figures, gate, problem, report, against)
+    report, left_out = report_file(run).is_file(), run.info.log.wrong
+    wrong = tuple((folder / WRONG).read_text(encoding="utf-8").splitlines()) if (folder / WRONG).is_file() else ()
+    return Row(name, state, what, share, resumable, about, figures, gate, problem, report, against, left_out, wrong)
 
 
 def _about(run: Run) -> Iterator[str]:

@@ -122,13 +122,14 @@ def test_a_record_that_cannot_be_read_is_named_and_left_out_or_ends_the_run(
     rapport: Command, log: Path, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.jsonl"
-    lines = log.read_text(encoding="utf-8").splitlines()
+    lines = log.read_text(encoding="utf-8").replace("take?", "take? Ring (415) 555-0132").splitlines()
     broken.write_text("\n".join([lines[0], '{"conversation_id": 1}', *lines[1:]]), encoding="utf-8")
     stopped = rapport("replay", broken, "--no-mask", "--out", tmp_path / "stopped", "--on-error", "stop")
     assert stopped.returncode == 1
     assert "line 2" in stopped.stderr
     assert not (tmp_path / "stopped" / "run.json").exists()
-    skipped = rapport("replay", broken, "--no-mask", "--out", tmp_path / "skipped")
+    skipped = rapport("replay", broken, "--region", "US", "--out", tmp_path / "skipped")
     assert skipped.returncode == 0
     assert "line 2" in skipped.stderr
     assert "1 record of the log could not be read" in skipped.stdout
+    assert "take? Ring [phone number]" in (tmp_path / "skipped" / "turns.jsonl").read_text(encoding="utf-8")

@@ -54,7 +54,8 @@ def wait(queue: Queue, reached: Callable[[], bool]) -> None:
 
 
 def test_one_at_a_time_and_what_fails_says_why(queue: Queue, ask: Callable[..., str]) -> None:
-    wrong, waiting, third = ask(queue, "wrong.csv", "a,b\n1,2\n"), ask(queue, "good.jsonl"), ask(queue, "third.jsonl")
+    wrong = ask(queue, "wrong.csv", "customer,agent\nOpen?,Yes\na,b,c\n", on_error="stop")
+    waiting, third = ask(queue, "good.jsonl"), ask(queue, "third.jsonl")
     assert queue.state(waiting) == "waiting"
     with pytest.raises(RapportError, match="under way"):
         queue.resume(waiting)
@@ -62,7 +63,7 @@ def test_one_at_a_time_and_what_fails_says_why(queue: Queue, ask: Callable[..., 
     assert queue.state(third) == "interrupted"
     wait(queue, lambda: queue.state(wrong) != "running" and queue.state(waiting) != "waiting")
     assert queue.state(wrong) == "failed"
-    assert "wrong.csv" in queue.problem(wrong)
+    assert queue.problem(wrong).startswith("wrong.csv, line 3: it has more cells than there are columns.")
     queue.cancel(waiting)
     wait(queue, lambda: queue.state(waiting) == "interrupted")
     assert queue.problem(waiting) == ""

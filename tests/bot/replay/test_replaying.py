@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from bot.desk import Desk
+from bot.desk import BUNDLED, Desk
 from bot.models import Models
 from bot.problems import RapportError
 from bot.replay import life, staging
 from bot.replay.life import Life
 from bot.replay.parts import State
-from bot.replay.replaying import alone
+from bot.replay.readers import Wrong, read_log
+from bot.replay.replaying import Plan, alone, replay
 from bot.replay.run_folder import ASKED, TIMING, TIMINGS, WORK, Run, TurnRecord
 from tests.bot.replay.conftest import SMALL, Replay, conversation
 
@@ -149,6 +150,20 @@ def test_what_the_page_was_given_stays_while_its_report_is_not_written(run_log: 
     first = _content(run_log("asked"))
     assert [path.name for path in asked.parent.rglob("*")] == [ASKED, "order.json"]
     assert _content(run_log("asked")) == first  # gone on with: it is whole
+
+
+def test_which_records_were_left_out_is_kept_with_the_run(home: Path, desk: Desk, models: Models, log: Path) -> None:
+    log.write_bytes(b"nonsense\n" + log.read_bytes())
+    folder, wrong = home / "replays" / "wrong", Wrong()
+
+    def read(file: Path) -> staging.Staging:
+        reading = read_log(log, mask=None, on_error=wrong.tell)
+        return staging.stage(reading, log.name, file, masked=False, wrong=wrong)
+
+    run = replay(Plan(BUNDLED, home), State(desk, models), folder, read)
+    assert run.info.log.wrong == 1
+    kept = (folder / "wrong.txt").read_text(encoding="utf-8")
+    assert kept == "log.jsonl, line 1: it is not JSON. Write one JSON value on each line."
 
 
 def test_the_live_home_is_left_alone(run_log: Replay, home: Path) -> None:

@@ -233,7 +233,7 @@ def test_a_conversation_that_stands_twice_is_read_once(read: Read) -> None:
     one["messages"] = [{"role": "customer", "text": "Open?", "at": at}]  # type: ignore[assignment]
 
     assert len(read([one, one], problems=problems)) == 1
-    assert "the conversation 'c' has been read already" in problems[0].what
+    assert "a conversation with its id has been read already" in problems[0].what
 
 
 def test_messages_with_and_without_times_are_refused(read: Read) -> None:
