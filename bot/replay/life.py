@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from itertools import groupby
@@ -20,6 +20,7 @@ from memory.retention import retain
 from memory.store import to_text
 
 _AHEAD = 1000  # messages that are encoded in batches before their turns
+_OF_SUMMARIES = ("everything", "last_session")  # recaps that say what the summaries of conversations hold
 _EPOCH = datetime(2000, 1, 1, tzinfo=timezone.utc)
 
 
@@ -118,7 +119,7 @@ class Life:
             failure=decision.get("failure", False),
             hand_off="handoff_summary" in decision,
             handed_over=lived.context is not None and lived.context.handed_over,
-            memories=tuple(self._memories(lived.context, sources)) if lived.context else (),
+            memories=tuple(self._memories(lived.context, decision, sources)) if lived.context else (),
         )
 
     def _source(self, source: Any) -> dict[str, str]:
@@ -128,8 +129,16 @@ class Life:
     def _key(self, turn_id: str) -> str:
         return self._keys.get(int(turn_id), turn_id) if turn_id.isdigit() else turn_id
 
-    def _memories(self, context: Context, sources: Sequence[Any]) -> Iterator[Remembered]:
-        """Yield what was known from before, and of it first what the reply is made of."""
+    def _memories(
+        self, context: Context, decision: Mapping[str, Any], sources: Sequence[Mapping[str, str]]
+    ) -> Iterator[Remembered]:
+        """Yield what was known from before, and whether the reply is made of it."""
+        answer = self._state.desk.answers.get(decision.get("intent", ""))
+        if decision["action"] == "recap" and answer is not None and answer.recap in _OF_SUMMARIES:
+            for source in [source for source in sources if source["kind"] == "turn"]:
+                why = "the summary of the conversation up to there"
+                yield Remembered("summary", source["id"], source["at"], why, used=True)
+            sources = [source for source in sources if source["kind"] != "turn"]
         used = {(source["kind"], source["id"]) for source in sources}
         for name, fact in context.facts.items():
             where = self._key(str(fact.turn_id))

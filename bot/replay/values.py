@@ -81,7 +81,8 @@ class SeenMessage:
 class Remembered:
     """Something the bot knew from before, and why; `used` says that the reply is made of it.
 
-    `id` is `CONVERSATION#NUMBER` of a turn, or a fact's name. `similarity` and `evidence` are those of recall.
+    `id` is `CONVERSATION#NUMBER` of a turn, of a summary's last one, or a fact's name. `similarity` and `evidence` are
+    those of recall.
     """
 
     kind: MemoryKind

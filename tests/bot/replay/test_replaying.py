@@ -46,6 +46,21 @@ def test_earlier_conversations_of_a_customer_are_remembered_and_later_ones_are_n
     assert [one.conversation for one in run.conversations()] == ["c-1", "c-3", "c-2", "c-4"]
 
 
+def test_a_summary_is_named_where_the_reply_is_made_of_it(run_log: Replay) -> None:
+    first = conversation(
+        "first", "gus", 0, ("customer", "How long does a delivery take?", "delivery_time"), ("agent", "Three days.")
+    )
+    again = conversation(
+        "again", "gus", 2, ("customer", "What did we talk about last time?", "last_time"), ("agent", "Delivery.")
+    )
+    asked = _turn(run_log("with", [first, again]), "again", 1)
+    assert "delivery" in asked.reply
+    assert [(one.kind, one.id) for one in asked.memories if one.used] == [("summary", "first#1")]
+    off = _turn(run_log("without", [first, again], without=("summary",)), "again", 1)
+    assert off.reply != asked.reply
+    assert not [one for one in off.memories if one.used]
+
+
 def test_a_log_in_another_order_gives_the_same_decisions(run_log: Replay) -> None:
     decided = {turn.key: turn.reply for turn in run_log("forwards").turns()}
     assert {turn.key: turn.reply for turn in run_log("backwards", SMALL[::-1]).turns()} == decided
