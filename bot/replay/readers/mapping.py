@@ -91,8 +91,8 @@ class Mapping(BaseModel):
         for role, called in self.roles.items():
             if str(value) in called:
                 return None if role == "ignore" else role
-        called = str(value)[:_LONGEST_ROLE]  # what is longer is what somebody said, and the mapping is wrong
-        raise FormError(f"{self.role} is {called!r}, which roles does not name", "Add it there, or under ignore")
+        shown = str(value)[:_LONGEST_ROLE]  # what is longer is what somebody said, and the mapping is wrong
+        raise FormError(f"{self.role} is {shown!r}, which roles does not name", "Add it there, or under ignore")
 
     def _is_left_out(self, message: Any) -> bool:
         return any(at(message, path) in values for path, values in self.leave_out.items())
