@@ -27,7 +27,7 @@ def train_answer(
     """Teach a new version of the desk's answer classifier, which is not promoted yet; return it and the minutes.
 
     `pairs` are questions with answers that a person has accepted. A training that was interrupted goes on where it
-    stopped, if desk, pairs and course are still the same.
+    stopped, if desk (its answers and help pages, too), pairs and course are still the same.
 
     Raises:
         ModelError: the base weights are missing or altered.
@@ -51,7 +51,7 @@ def train_answer(
         "accepted_pairs": len(pairs),
     }
     versions = Versions(home, desk.name)
-    checkpoint = checkpoint_of(versions, ANSWER, fingerprint(desk), (course, tuple(pairs)))
+    checkpoint = checkpoint_of(versions, ANSWER, fingerprint(desk), (course, questions, answers, labels))
     classifier = AnswerClassifier(
         method=course.method,
         epochs=course.epochs,

@@ -20,6 +20,7 @@ from bot.versions import Version, Versions
 from finetune import IntentClassifier
 from finetune.logs import LogError, read_log
 from retrieval import Encoder, Knowledge
+from retrieval.model_folder import sha256
 
 if TYPE_CHECKING:
     from finetune.methods import Method
@@ -57,7 +58,7 @@ def train_intent(
 ) -> Trained:
     """Teach a new version of the desk's intent classifier, which is not promoted yet.
 
-    A training that was interrupted goes on where it stopped, if desk and course are still the same.
+    A training that was interrupted goes on where it stopped, if desk, course and log are still the same.
 
     Raises:
         ModelError: the base weights, or the version to start from, are missing or altered.
@@ -75,7 +76,8 @@ def train_intent(
         "trained_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "passage_threshold": _passage_threshold(desk, knowledge_of(desk, home, encoder), encoder),
     }
-    checkpoint = checkpoint_of(versions, INTENT, fingerprint(desk), course)
+    log = sha256(Path(course.log)) if course.log else ""
+    checkpoint = checkpoint_of(versions, INTENT, fingerprint(desk), (course, log))
     started = time.monotonic()
     how = (course, progress, about, checkpoint)
     classifier = _extend(desk, start, *how) if start else _teach(desk, *how)
@@ -181,7 +183,7 @@ def _test(desk: Desk) -> tuple[Sequence[str], Sequence[str], Sequence[str]] | No
 def checkpoint_of(versions: Versions, kind: str, desk_fingerprint: str, how: object) -> Path:
     """Return where the state of a training is kept; those of a desk that has been edited since are removed.
 
-    `how` stands for everything beside the desk that the training depends on.
+    `how` is everything beside what the fingerprint covers that the training depends on: contents, not names of files.
     """
     folder = versions.folder / ".training"
     for path in folder.glob("*.*"):

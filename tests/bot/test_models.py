@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.answer_course import train_answer
 from bot.course import Course, train_intent
 from bot.desk import Desk
-from bot.models import Models, are_prepared, fingerprint, intent_folder, load, load_promoted, prepare
+from bot.models import Models, Progress, are_prepared, fingerprint, intent_folder, load, load_promoted, prepare
 from bot.problems import RapportError
 from bot.versions import Versions
 from retrieval.model_folder import MANIFEST, ModelError, new_folder, write_manifest
@@ -167,6 +168,57 @@ def test_an_interrupted_training_shows_nothing_and_goes_on(small: Desk, bare_hom
     assert trained.version.name == "intent-0001"
     assert versions.promoted() == []  # that is for who asked for the training
     assert list((versions.folder / ".training").iterdir()) == []
+
+
+def first_share(train: Callable[[Progress], object], stop_after: float) -> float:
+    """Interrupt a training once so much of it is done; return how much was done when its fine-tuning began."""
+    told: list[float] = []
+
+    def interrupt(what: str, share: float) -> None:
+        if what == "Fine-tuning":
+            told.append(share)
+            if share > stop_after:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(interrupt)
+    return told[0]
+
+
+def test_a_training_does_not_go_on_from_what_was_taught_on_another_log(
+    small: Desk, bare_home: Path, tmp_path: Path
+) -> None:
+    def write(intent: str) -> None:
+        at = "2026-11-24T10:00:00+00:00"
+        said = [{"role": "customer", "text": text, "at": at, "intent": INTENTS[0]} for text in ("when", "which day")]
+        said.append({"role": "customer", "text": "and back", "at": at, "intent": intent})
+        about = {"customer_id": "c", "started_at": at, "messages": said}
+        lines = [json.dumps({"conversation_id": str(number), **about}) for number in range(9)]
+        (tmp_path / "log.jsonl").write_text("\n".join(lines), encoding="utf-8")
+
+    course = Course("head", epochs=2, log=str(tmp_path / "log.jsonl"))
+
+    def train(progress: Progress) -> object:
+        return train_intent(small, bare_home, course, progress)
+
+    write(INTENTS[0])
+    assert first_share(train, 0.5) <= 0.5
+    write(INTENTS[1])
+    assert first_share(train, 0.0) <= 0.5
+
+
+def test_an_answer_training_does_not_go_on_from_what_was_taught_on_other_help_pages(
+    small: Desk, bare_home: Path
+) -> None:
+    course = Course("head", epochs=2)
+    tiny = replace(small, messages=(*small.messages[:5], *small.messages[-5:]), out_of_scope=())
+    edited = replace(tiny, passages=tuple(replace(one, text=f"New. {one.text}") for one in tiny.passages))
+
+    def train(desk: Desk, stop_after: float) -> float:
+        return first_share(lambda progress: train_answer(desk, bare_home, course, (), progress), stop_after)
+
+    assert train(tiny, 0.5) <= 0.5
+    assert train(edited, 0.0) <= 0.5
 
 
 def test_a_version_goes_on_with_what_is_new_to_it(small: Desk, desk: Desk, bare_home: Path, versions: Versions) -> None:
