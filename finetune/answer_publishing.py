@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from finetune.answer_teaching import MAX_TOKENS, TaughtAnswers
 from finetune.base import base_folder
 from finetune.export import quantize, write_onnx
 from finetune.methods import Method, merge
-from finetune.pairs import Pairs
+from finetune.pairs import Offer, Pairs
 from finetune.ranking import AnswerNetwork
 from finetune.report import write_report
 from finetune.training import Progress
@@ -47,7 +48,7 @@ def publish(
     export_answers(taught.network, folder)
     progress(what, 0.5)
     basics = {"kind": "answer", "method": method, "max_tokens": MAX_TOKENS, "base_sha256": BASE_SHA256}
-    judged = judge_held_out(pairs, taught, OnnxModel(folder, basics, batch=BATCH))
+    judged = judge_held_out(pairs, taught.offers, OnnxModel(folder, basics, batch=BATCH))
     solved = solve(judged, max_wrong)
     report = make_answer_report(pairs, taught, judged, solved, max_wrong, method, about)
     write_report(folder, report, "answer_report.html.jinja")
@@ -81,14 +82,14 @@ def export_answers(network: AnswerNetwork, folder: Path) -> None:
     shutil.copyfile(base_folder() / "tokenizer.json", folder / "tokenizer.json")
 
 
-def judge_held_out(pairs: Pairs, taught: TaughtAnswers, model: OnnxModel) -> Judged:
-    """Return what the model that will serve says of the held-out questions."""
-    asked = taught.held.choices(pairs)
-    texts = [(pairs.questions[question], pairs.answers[one]) for question, own in asked for one in own]
+def judge_held_out(pairs: Pairs, offers: Sequence[Offer], model: OnnxModel) -> Judged:
+    """Return what the model that will serve says of what retrieval offers for the held-out questions."""
+    texts = [(pairs.questions[offer.question], pairs.answers[one]) for offer in offers for one in offer.answers]
     logits = model.run(texts)["logits"].astype(np.float64)
-    edges = np.cumsum([len(own) for _, own in asked])[:-1]
-    right = [np.isin(own, sorted(pairs.right[question])) for question, own in asked]
-    return Judged(np.split(logits, edges), right, taught.cosines)
+    edges = np.cumsum([len(offer.answers) for offer in offers])[:-1]
+    right = [np.isin(offer.answers, sorted(pairs.right[offer.question])) for offer in offers]
+    answerable = np.array([bool(pairs.right[offer.question]) for offer in offers])
+    return Judged(np.split(logits, edges), right, [offer.scores for offer in offers], answerable)
 
 
 def _merged(network: AnswerNetwork) -> AnswerNetwork:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from finetune.answer_calibration import Judged, SolvedAnswers, halves
+from finetune.answer_calibration import Judged, Ranked, SolvedAnswers, halves
 from finetune.answer_teaching import TaughtAnswers
 from finetune.calibration import Bools, Floats, expected_calibration_error, fewest_messages, reliability
 from finetune.diagnosis import content_hash
 from finetune.evaluation import risk_coverage
 from finetune.methods import Method
-from finetune.pairs import Pairs
+from finetune.pairs import Offer, Pairs
 from finetune.ranking import mean_average_precision
 from finetune.report import epochs
 from finetune.verdict import percent, promise
@@ -39,7 +39,7 @@ def make_answer_report(
 
     Figures are of the held-out questions, each half judged by what was solved on the other one.
     """
-    sure, said = halves(judged, max_wrong)
+    ranked, said = halves(judged, max_wrong)
     fitting = [[pairs.answers[one] for one in sorted(right)] for right in pairs.right]
     report: dict[str, Any] = {
         "name": str(about.get("desk", "an answer classifier")),
@@ -53,10 +53,10 @@ def make_answer_report(
             "sha256": content_hash(pairs.questions, fitting),
         },
         "thresholds": _thresholds(solved, max_wrong),
-        "figures": _figures(judged, sure, said),
+        "figures": _figures(judged, ranked, said),
         "learning_curve": [],
         "history": epochs(asdict(taught.history)),
-        "mistakes": _mistakes(pairs, taught, judged, sure),
+        "mistakes": _mistakes(pairs, taught.offers, ranked),
         "settings": {"method": method, **asdict(taught.settings)},
         "base_sha256": BASE_SHA256,
         "seconds": {"Fine-tuning": (taught.history.seconds or [0.0])[-1]},
@@ -81,44 +81,47 @@ def _thresholds(solved: SolvedAnswers, max_wrong: float) -> dict[str, Any]:
     }
 
 
-def _figures(judged: Judged, sure: Floats, said: Bools) -> dict[str, Any]:
-    raw = expit(judged.best_logits)
+def _figures(judged: Judged, ranked: Ranked, said: Bools) -> dict[str, Any]:
+    sure, correct = ranked.sure, ranked.correct
+    raw = expit([one[place] for one, place in zip(judged.logits, ranked.first, strict=True)])
     return {
         "questions": len(judged.logits),
-        "map": _map(judged, judged.logits),
-        "map_by_retrieval": _map(judged, judged.cosines),
-        "first_right": _first(judged, judged.logits),
-        "first_right_by_retrieval": _first(judged, judged.cosines),
+        "map": _map(judged, ranked.scores),
+        "map_by_retrieval": _map(judged, judged.found),
+        "first_right": _first(judged, ranked.scores),
+        "first_right_by_retrieval": _first(judged, judged.found),
         "answered": float(said.mean()),
-        "wrong_of_answered": float((~judged.correct[said]).mean()) if said.any() else 0.0,
-        "reliability": reliability(sure, judged.correct),
-        "reliability_before": reliability(raw, judged.correct),
-        "expected_calibration_error": expected_calibration_error(sure, judged.correct),
-        "expected_calibration_error_before": expected_calibration_error(raw, judged.correct),
-        **risk_coverage(sure, judged.correct),
+        "wrong_of_answered": float((~correct[said]).mean()) if said.any() else 0.0,
+        "reliability": reliability(sure, correct),
+        "reliability_before": reliability(raw, correct),
+        "expected_calibration_error": expected_calibration_error(sure, correct),
+        "expected_calibration_error_before": expected_calibration_error(raw, correct),
+        **risk_coverage(sure, correct),
     }
 
 
-def _map(judged: Judged, scores: list[Floats] | Any) -> float:
-    """Return the mean average precision over the questions that have an answer."""
-    return mean_average_precision([(one, own) for one, own in zip(scores, judged.right, strict=True) if own.any()])
+def _map(judged: Judged, scores: Sequence[Floats]) -> float:
+    """Return the mean average precision over the questions that have an answer, 0 for one where none is offered."""
+    return mean_average_precision(
+        [(scores[row], judged.right[row]) for row in np.flatnonzero(judged.answerable).tolist()]
+    )
 
 
-def _first(judged: Judged, scores: list[Floats] | Any) -> float:
+def _first(judged: Judged, scores: Sequence[Floats]) -> float:
     """Return the share of the questions that have an answer for which a right one comes first."""
-    return float(np.mean([own[one.argmax()] for one, own in zip(scores, judged.right, strict=True) if own.any()]))
+    rows = np.flatnonzero(judged.answerable).tolist()
+    return float(np.mean([judged.right[row][scores[row].argmax()] for row in rows]))
 
 
-def _mistakes(pairs: Pairs, taught: TaughtAnswers, judged: Judged, sure: Floats) -> list[dict[str, Any]]:
-    choices = taught.held.choices(pairs)
-    wrong = np.flatnonzero(~judged.correct)
-    hardest = wrong[np.argsort(-sure[wrong], kind="stable")][:_MISTAKES].tolist()
+def _mistakes(pairs: Pairs, offers: Sequence[Offer], ranked: Ranked) -> list[dict[str, Any]]:
+    wrong = np.flatnonzero(~ranked.correct)
+    hardest = wrong[np.argsort(-ranked.sure[wrong], kind="stable")][:_MISTAKES].tolist()
     return [
         {
-            "question": pairs.questions[choices[row][0]],
-            "said": pairs.answers[choices[row][1][judged.best[row]]],
-            "probability": float(sure[row]),
-            "right": next((pairs.answers[one] for one in sorted(pairs.right[choices[row][0]])), ""),
+            "question": pairs.questions[offers[row].question],
+            "said": pairs.answers[offers[row].answers[ranked.first[row]]],
+            "probability": float(ranked.sure[row]),
+            "right": next((pairs.answers[one] for one in sorted(pairs.right[offers[row].question])), ""),
         }
         for row in hardest
     ]

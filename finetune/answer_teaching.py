@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from transformers import BertModel
 from transformers.models.bert.modeling_bert import BertSelfAttention
@@ -15,7 +14,7 @@ from transformers.models.bert.modeling_bert import BertSelfAttention
 from finetune.base import load_base
 from finetune.methods import LEARNING_RATES, Method, apply
 from finetune.network import Encoder, encode
-from finetune.pairs import HoldOut, Pairs, find_candidates, hold_out
+from finetune.pairs import HoldOut, Offer, Pairs, find_candidates, find_offers, hold_out
 from finetune.ranking import AnswerLesson, AnswerNetwork, Quiz
 from finetune.tokens import Tokens
 from finetune.training import History, Progress, Settings, train
@@ -24,7 +23,7 @@ MAX_TOKENS = 128  # of question and answer together
 _HELD_OUT = 1 / 8
 _MOST_HELD_OUT = 120  # questions
 _DEPTH = 50  # answers that wrong ones are drawn from
-_SERVED_DEPTH = 10  # answers that retrieval gives to choose from when serving, and so on held-out questions
+_SERVED_DEPTH = 10  # answers that retrieval gives to choose from when serving, and so for held-out questions
 _STEPS = 110  # about as many as a desk takes in a minute on two cores
 _BATCH = 8  # questions, with four answers each
 _HEAD_LEARNING_RATE = 1e-3
@@ -32,17 +31,13 @@ _HEAD_LEARNING_RATE = 1e-3
 
 @dataclass(frozen=True)
 class TaughtAnswers:
-    """A trained network, what it was taught by, and the held-out questions with the answers to choose from.
-
-    `cosines` are those of each held-out question with its choices, by the encoder that training started from.
-    """
+    """A trained network, what it was taught by, and what retrieval offers for the held-out questions."""
 
     network: AnswerNetwork
     settings: Settings
     history: History
     split: HoldOut
-    held: Quiz
-    cosines: list[NDArray[np.float32]]
+    offers: list[Offer]
 
 
 def teach(
@@ -63,7 +58,7 @@ def teach(
     split = hold_out(pairs, _HELD_OUT, _MOST_HELD_OUT, seed)
     torch.manual_seed(seed)
     bert = load_base()
-    taught, held, cosines = _mine(pairs, split, Encoder(bert), progress)
+    taught, held, offers = _mine(pairs, split, Encoder(bert), progress)
     if epochs is None:
         epochs = int(np.clip(round(_STEPS * _BATCH / len(split.kept)), 1, 10))
     new_answers = any(group is not None for group in pairs.groups)
@@ -80,7 +75,7 @@ def teach(
     steps = epochs * -(-len(split.kept) // _BATCH)
     network = AnswerNetwork(_lighten(apply(bert, method, steps), half=method == "full" and not new_answers))
     lesson = AnswerLesson(network, Tokens(MAX_TOKENS), pairs, taught, held)
-    return TaughtAnswers(network, settings, train(lesson, settings, progress, checkpoint), split, held, cosines)
+    return TaughtAnswers(network, settings, train(lesson, settings, progress, checkpoint), split, offers)
 
 
 def _lighten(bert: nn.Module, half: bool) -> nn.Module:
@@ -99,13 +94,11 @@ def _lighten(bert: nn.Module, half: bool) -> nn.Module:
     return bert
 
 
-def _mine(
-    pairs: Pairs, split: HoldOut, encoder: Encoder, progress: Progress
-) -> tuple[Quiz, Quiz, list[NDArray[np.float32]]]:
+def _mine(pairs: Pairs, split: HoldOut, encoder: Encoder, progress: Progress) -> tuple[Quiz, Quiz, list[Offer]]:
     """Return the questions to learn from and those held out, each with the wrong answers that retrieval finds.
 
-    With them come the cosines of each held-out question with its choices. Answers that only held-out questions have are
-    not seen in training, not even as wrong ones.
+    With them comes what retrieval offers for the held-out questions, a right answer or not. Answers that only held-out
+    questions have are not seen in training, not even as wrong ones.
     """
     progress("Finding wrong answers", 0.0)
     tokens = Tokens(256)
@@ -115,7 +108,7 @@ def _mine(
     known = {answer for number in kept for answer in pairs.right[number]}
     unseen = {answer for number in held for answer in pairs.right[number]} - known
     taught = find_candidates(pairs, kept, vectors[kept], answers, _DEPTH, without=unseen)
-    offered = Quiz(held, find_candidates(pairs, held, vectors[held], answers, _SERVED_DEPTH))
-    cosines = [answers[own] @ vectors[question] for question, own in offered.choices(pairs)]
+    ranked = Quiz(held, find_candidates(pairs, held, vectors[held], answers, _SERVED_DEPTH))
+    offers = find_offers(pairs, held, vectors[held], answers, _SERVED_DEPTH)
     progress("Finding wrong answers", 1.0)
-    return Quiz(kept, taught), offered, cosines
+    return Quiz(kept, taught), ranked, offers

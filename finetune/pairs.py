@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +43,15 @@ class HoldOut:
     kept: tuple[int, ...]
     held: tuple[int, ...]
     leaks: int
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What retrieval offers for a question, by its number: numbers of answers, best first, with its scores `(n,)`."""
+
+    question: int
+    answers: tuple[int, ...]
+    scores: NDArray[np.floating]
 
 
 def make_pairs(
@@ -135,23 +144,52 @@ def find_candidates(
 ) -> list[list[int]]:
     """Return for each question the numbers of the `depth` answers that retrieval puts first, right ones left out.
 
-    `vectors` `(len(questions), H)` and `answer_vectors` `(answers, H)` are unit vectors of the frozen encoder; BM25
-    joins in as it does when serving. Answers given as wrong come first; neither what may fit as well nor the answers in
-    `without` are among them, so what is found is a hard negative: close, and wrong.
+    `vectors` `(len(questions), H)` and `answer_vectors` `(answers, H)` are unit vectors of the frozen encoder. Answers
+    given as wrong come first; neither what may fit as well nor the answers in `without` are among them, so what is
+    found is a hard negative: close, and wrong.
     """
-    words = BM25()
-    words.add([str(number) for number in range(len(pairs.answers))], pairs.answers)
     found = []
-    for question, vector in zip(questions, vectors, strict=True):
-        scores = np.zeros(len(pairs.answers))
-        for key, score in words.search(pairs.questions[question], len(pairs.answers)):
-            scores[int(key)] = score
-        ranked = np.argsort(-blend((1.0, answer_vectors @ vector), (_WORDS, scores)), kind="stable").tolist()
+    for question, scores in zip(questions, _retrieve(pairs, questions, vectors, answer_vectors), strict=True):
+        ranked = np.argsort(-scores, kind="stable").tolist()
         barred = pairs.right[question] | pairs.unknown[question] | set(without)
         given = [number for number in ranked if number in pairs.wrong[question] and number not in barred]
         others = [number for number in ranked if number not in barred and number not in pairs.wrong[question]]
         found.append((given + others)[:depth])
     return found
+
+
+def find_offers(
+    pairs: Pairs,
+    questions: Sequence[int],
+    vectors: NDArray[np.float32],
+    answer_vectors: NDArray[np.float32],
+    depth: int,
+) -> list[Offer]:
+    """Return for each question the `depth` answers that retrieval puts first, right or wrong: what there is to say.
+
+    The arguments are those of `find_candidates`. Answers that may fit as well are passed over, since nobody knows
+    whether saying them would be right; so is a question with no others.
+    """
+    offers = []
+    for question, scores in zip(questions, _retrieve(pairs, questions, vectors, answer_vectors), strict=True):
+        ranked = np.argsort(-scores, kind="stable").tolist()
+        known = [number for number in ranked if number not in pairs.unknown[question]][:depth]
+        if known:
+            offers.append(Offer(question, tuple(known), scores[known]))
+    return offers
+
+
+def _retrieve(
+    pairs: Pairs, questions: Sequence[int], vectors: NDArray[np.float32], answer_vectors: NDArray[np.float32]
+) -> Iterator[NDArray[np.floating]]:
+    """Yield retrieval's scores `(answers,)` for each question; BM25 joins in as it does when serving."""
+    words = BM25()
+    words.add([str(number) for number in range(len(pairs.answers))], pairs.answers)
+    for question, vector in zip(questions, vectors, strict=True):
+        scores = np.zeros(len(pairs.answers))
+        for key, score in words.search(pairs.questions[question], len(pairs.answers)):
+            scores[int(key)] = score
+        yield blend((1.0, answer_vectors @ vector), (_WORDS, scores))
 
 
 def desk_pairs(

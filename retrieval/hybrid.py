@@ -1,11 +1,14 @@
-"""Fusion: scores of meaning, of titles and of words, added up as one."""
+"""Fusion: scores of meaning, of titles and of words, and what an answer classifier says, added up as one."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 Floats = NDArray[np.floating]
+
+_RETRIEVAL = 2.0  # how much retrieval's own score counts beside the answer classifier's
 
 
 def blend(*weighted: tuple[float, Floats]) -> Floats:
@@ -27,3 +30,12 @@ def standardised(scores: Floats) -> Floats:
     spread = centred.std(axis=-1, keepdims=True)
     result: Floats = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-9)
     return result
+
+
+def fuse(fits: Floats, found: Floats) -> Floats:
+    """Return scores `(n,)` of candidates, from the probability that each fits and retrieval's own score of it `(n,)`.
+
+    Log-odds count as they are, not standardised: where the classifier is unsure of all of them, retrieval decides.
+    """
+    scores: Floats = logit(np.clip(fits, 1e-6, 1 - 1e-6)) + _RETRIEVAL * found
+    return scores

@@ -14,10 +14,9 @@ from langchain_core.documents import Document
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
-from scipy.special import logit
 
 from retrieval.encoder import DIM, Encoder
-from retrieval.hybrid import blend
+from retrieval.hybrid import blend, fuse
 from retrieval.index import FaissIndex
 from retrieval.lexical import BM25
 
@@ -27,7 +26,6 @@ _TITLE, _WORDS = 0.5, 0.1
 # A passage that is close to everything is close to a message by chance: what its neighbours are to it is taken off.
 # Conneau et al., "Word Translation Without Parallel Data", ICLR 2018 (cross-domain similarity local scaling).
 _CROWDING, _NEIGHBOURS = 0.3, 30
-_RETRIEVAL = 2.0  # how much retrieval's own score counts beside the answer classifier's
 
 
 @dataclass(frozen=True)
@@ -147,8 +145,7 @@ def rerank(text: str, candidates: Sequence[Candidate], scorer: Scorer) -> list[C
     if not candidates:
         return []
     fits = scorer.score([text] * len(candidates), [candidate.passage.whole for candidate in candidates])
-    # Log-odds as they are, not standardised: where the classifier is unsure of all of them, retrieval decides.
-    scores = logit(np.clip(fits, 1e-6, 1 - 1e-6)) + _RETRIEVAL * np.array([one.rank_score for one in candidates])
+    scores = fuse(fits, np.array([one.rank_score for one in candidates]))
     best = np.argsort(-scores, kind="stable")
     return [replace(candidates[place], fit=float(fits[place]), rank_score=float(scores[place])) for place in best]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune.pairs import Pairs, desk_pairs, find_candidates, hold_out, make_pairs
+from finetune.pairs import Pairs, desk_pairs, find_candidates, find_offers, hold_out, make_pairs
 
 ANSWERS = ["Send it back within 60 days.", "Parcels take two days.", "We take Visa.", "Dry the tent first."]
 GROUPED = st.lists(st.integers(0, 5), min_size=12, max_size=60)
@@ -133,6 +133,16 @@ def test_answers_given_as_wrong_come_first_and_unknown_ones_not_at_all(vectors: 
     near_the_last = np.array([[0.0, 0.5, 0.1, 0.9]], dtype=np.float32)
 
     assert find_candidates(pairs, [0], near_the_last, vectors, 3) == [[2, 3]]
+
+
+def test_what_retrieval_offers_may_lack_the_right_answer_and_says_nothing_of_unknown_ones(vectors: np.ndarray) -> None:
+    pairs = make_pairs(["a", "a", "b", "c"], [ANSWERS[0], *ANSWERS[1:]], labels=[1, -1, 1, 1])
+    near_the_last = np.array([[0.0, 0.8, 0.4, 0.9]], dtype=np.float32)
+
+    (offer,) = find_offers(pairs, [0], near_the_last, vectors, 2)
+
+    assert (offer.question, offer.answers) == (0, (3, 2))  # the right one is 0, and 1 may fit as well
+    assert offer.scores[0] > offer.scores[1]
 
 
 DESK_ANSWERS = {
