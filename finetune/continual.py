@@ -120,7 +120,7 @@ def relearn(
     after, _ = outputs(network, held)
     lasting = _lasting(corpus, old, len(manifest["classes"]), before, after)
     seconds = {"relearning": time.monotonic() - started}
-    return Taught(network, settings, history, after, base_vectors, seconds), lasting
+    return Taught(network, settings, history, network.head, base_vectors, seconds), lasting
 
 
 def plan(manifest: dict[str, Any], epochs: int | None, seed: int, tracker: str) -> Settings:

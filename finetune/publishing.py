@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from finetune.calibration import best_is_right, solve
 from finetune.corpus import MAX_TOKENS, Corpus
@@ -43,21 +44,19 @@ def publish(
     progress(_WHAT, 0.0)
     folder.mkdir(parents=True)
     classes = len(corpus.coding.classes)
+    write_rehearsal(folder, corpus, seen_before)
+    learnt = save_weights(taught.network, folder)
+    progress(_WHAT, 0.2)
+    encoder, head, held_out = _export(folder, corpus, taught)
+    progress(_WHAT, 0.5)
     inside = np.array(corpus.held) < len(corpus.texts) - corpus.outside
-    logits, targets = taught.logits[inside], corpus.targets[np.array(corpus.held)[inside]]
+    logits, targets = held_out[inside], corpus.targets[np.array(corpus.held)[inside]]
     targets = targets[:, :classes] if corpus.coding.several else targets
     scores = in_scope_score(logits, classes)
     solved = solve(logits[:, :classes], targets, scores, classifier.limits(corpus.coding.classes))
     probabilities = to_probabilities(logits[:, :classes], solved.temperature, corpus.coding.several)
-    write_rehearsal(folder, corpus, seen_before)
-    learnt = save_weights(taught.network, folder)
-    progress(_WHAT, 0.2)
-    export_head(taught.network.head, folder)
-    export_encoder(taught.network.encoder, folder)
-    progress(_WHAT, 0.5)
-    encoder, head = OnnxModel(folder, {"max_tokens": MAX_TOKENS}), ServedHead(folder / "head.onnx")
     report = report_on(
-        classifier, corpus, taught, solved, test, lambda texts: head.run(encoder.run(texts)["vector"]), about
+        classifier, corpus, taught, solved, held_out, test, lambda texts: head.run(encoder.run(texts)["vector"]), about
     )
     write_report(folder, report)
     progress(_WHAT, 0.9)
@@ -84,3 +83,18 @@ def publish(
         },
     )
     progress(_WHAT, 1.0)
+
+
+def _export(folder: Path, corpus: Corpus, taught: Taught) -> tuple[OnnxModel, ServedHead, NDArray[np.float32]]:
+    """Write encoder and head, and return them with their logits `(held, labels)` of the rows held out.
+
+    Each row is judged after what came before it in its conversation, by a head that has not learnt it.
+    """
+    export_encoder(taught.network.encoder, folder)
+    encoder = OnnxModel(folder, {"max_tokens": MAX_TOKENS})
+    vectors = encoder.run([corpus.texts[row] for row in corpus.held])["vector"]
+    earlier = [vectors[list(rows)] for rows in corpus.messages.only(corpus.held).earlier]
+    export_head(taught.unbiased, folder)
+    held_out = ServedHead(folder / "head.onnx").run(vectors, earlier)
+    export_head(taught.network.head, folder)
+    return encoder, ServedHead(folder / "head.onnx"), held_out

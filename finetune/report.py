@@ -15,7 +15,6 @@ from markupsafe import Markup
 from finetune.calibration import Solved, fewest_messages
 from finetune.diagnosis import (
     LabelledMessages,
-    content_hash,
     duplicates,
     hardest_mistakes,
     learning_curve,
@@ -52,6 +51,7 @@ class Evidence:
         history: `losses`, `scores` (0 to 1) and `seconds` since the start, one value for each epoch, and the number
             of the one that was `kept`, counted from 0.
         settings: how it was trained; plain values by name.
+        sha256: the hash of all messages, those held out and those out of scope as well.
         base_sha256: the hash of the weights that training started from.
         seconds: how long each part of the work took, by name.
         made_at: when, in ISO 8601.
@@ -68,6 +68,7 @@ class Evidence:
     max_wrong_answers: float
     max_turned_away: float
     held_out: int
+    sha256: str
     base_sha256: str
     made_at: str
     out_of_scope: int = 0
@@ -149,7 +150,7 @@ def _data(evidence: Evidence) -> dict[str, Any]:
         "measured_messages": len(evidence.measured.texts) if evidence.measured else 0,
         "out_of_scope_messages": evidence.out_of_scope,
         "leaks": evidence.leaks,
-        "sha256": content_hash(training.texts, training.labels),
+        "sha256": evidence.sha256,
     }
 
 

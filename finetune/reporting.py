@@ -14,7 +14,7 @@ from finetune.base import load_base
 from finetune.calibration import Solved, halves
 from finetune.corpus import MAX_TOKENS, Corpus
 from finetune.data import Labels
-from finetune.diagnosis import LabelledMessages
+from finetune.diagnosis import LabelledMessages, content_hash
 from finetune.evaluation import Outputs
 from finetune.head import to_probabilities
 from finetune.network import Encoder, encode
@@ -37,11 +37,15 @@ def report_on(
     corpus: Corpus,
     taught: Taught,
     solved: Solved,
+    held_out: Floats,
     test: Test | None,
     logits_of: Callable[[Sequence[str]], Floats],
     about: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return the report on a model; `logits_of` gives the exported model's logits `(n, labels)` of texts."""
+    """Return the report on a model; `logits_of` gives the exported model's logits `(n, labels)` of texts.
+
+    `held_out` `(held, labels)` are those of the rows held out.
+    """
     inside = len(corpus.texts) - corpus.outside
     kept, held = ([row for row in rows if row < inside] for rows in (corpus.kept, corpus.held))
     measured, outputs = None, None
@@ -49,7 +53,7 @@ def report_on(
         measured, outputs = _tested(corpus, solved, test, logits_of)
     elif len(held) >= _TOO_FEW:
         measured = _messages(corpus, held, taught.base_vectors)
-        outputs = _held_out(classifier, corpus, taught)
+        outputs = _held_out(classifier, corpus, held_out)
     evidence = Evidence(
         name=str(about.get("desk", "an intent classifier")),
         training=_messages(corpus, kept, taught.base_vectors),
@@ -62,7 +66,8 @@ def report_on(
         held_out=len(held),
         base_sha256=BASE_SHA256,
         made_at=str(about.get("trained_at", datetime.now(timezone.utc).isoformat(timespec="seconds"))),
-        out_of_scope=corpus.outside,
+        out_of_scope=len(corpus.kept) - len(kept),
+        sha256=content_hash(corpus.texts, [corpus.labels_of(row) for row in range(len(corpus.texts))]),
         leaks=corpus.leaks,
         history=asdict(taught.history),
         settings={"method": classifier.method, **asdict(taught.settings)},
@@ -100,12 +105,12 @@ def _tested(
     return LabelledMessages(texts, labels, encode(Encoder(load_base()), Tokens(MAX_TOKENS)(texts))), outputs
 
 
-def _held_out(classifier: IntentClassifier, corpus: Corpus, taught: Taught) -> Outputs:
+def _held_out(classifier: IntentClassifier, corpus: Corpus, everything: Floats) -> Outputs:
     """Return what was said about held-out messages, each half judged by what was solved on the other one."""
     classes, several = len(corpus.coding.classes), corpus.coding.several
     inside = np.array(corpus.held) < len(corpus.texts) - corpus.outside
     held = np.array(corpus.held)[inside].tolist()
-    logits, targets = taught.logits[inside], corpus.targets[held]
+    logits, targets = everything[inside], corpus.targets[held]
     targets = targets[:, :classes] if targets.ndim == 2 else targets
     scores = in_scope_score(logits, classes)
     known = logits[:, :classes]
@@ -118,5 +123,5 @@ def _held_out(classifier: IntentClassifier, corpus: Corpus, taught: Taught) -> O
         crossed.answer_threshold,
         crossed.in_scope_threshold,
         raw=to_probabilities(known, 1.0, several),
-        outside_scores=in_scope_score(taught.logits[~inside], classes) if corpus.outside else None,
+        outside_scores=in_scope_score(everything[~inside], classes) if corpus.outside else None,
     )

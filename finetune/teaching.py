@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from numpy.typing import NDArray
 from finetune.base import load_base
 from finetune.contrast import prefit
 from finetune.corpus import Corpus
-from finetune.lesson import IntentLesson, outputs, probe, soften
+from finetune.lesson import IntentLesson, probe, soften
 from finetune.methods import LEARNING_RATES, Method, apply
-from finetune.network import IntentNetwork, encode
+from finetune.network import Head, IntentNetwork, encode
 from finetune.training import History, Progress, Settings, train
 
 _FEW = 12  # examples a label up to which the encoder is first taught which messages belong together
@@ -26,13 +27,14 @@ _FEW = 12  # examples a label up to which the encoder is first taught which mess
 class Taught:
     """A trained network and what is needed to solve its thresholds and to report on it.
 
+    `unbiased` is its head as it was before it learnt the messages held out, where it did, else the same one.
     `base_vectors` `(n, H)` are of all messages, by the encoder that was started from.
     """
 
     network: IntentNetwork
     settings: Settings
     history: History
-    logits: NDArray[np.float32]  # (held, labels) of the messages held out
+    unbiased: Head
     base_vectors: NDArray[np.float32]
     seconds: Mapping[str, float]  # how long each part took
 
@@ -88,8 +90,9 @@ def teach(
     ready = time.monotonic()
     soft = None if few or taught.targets.ndim == 2 else soften(taught, vectors, corpus.width, settings.seed)
     history = train(IntentLesson(network, taught, held, soft=soft), settings, progress, checkpoint)
-    logits, _ = outputs(network, held)
-    if settings.epochs == 0:  # the head can learn the held-out messages as well: they have said how good it is
+    unbiased = network.head
+    if settings.epochs == 0:  # the head can learn the held-out messages as well: another one says how good it is
+        unbiased = deepcopy(network.head)
         probe(network, encode(network.encoder, everything.tokens), corpus.targets)
     seconds = {"preparing": ready - started, "fine-tuning": time.monotonic() - ready}
-    return Taught(network, settings, history, logits, base_vectors, seconds)
+    return Taught(network, settings, history, unbiased, base_vectors, seconds)

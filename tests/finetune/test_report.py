@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from finetune.calibration import AnswerThreshold, Solved
-from finetune.diagnosis import LabelledMessages, content_hash
+from finetune.diagnosis import LabelledMessages
 from finetune.evaluation import Outputs
 from finetune.report import Evidence, make_report, write_report
 from finetune.verdict import of_hundred, percent, verdict
@@ -56,6 +56,7 @@ def evidence() -> Evidence:
         max_wrong_answers=0.05,
         max_turned_away=0.03,
         held_out=310,
+        sha256="0123",
         base_sha256="53aa",
         made_at="2026-11-25T09:30:00+00:00",
         out_of_scope=20,
@@ -76,7 +77,7 @@ def test_the_report_holds_what_it_is_made_of(evidence: Evidence) -> None:
     assert report["figures_from"] == "test"
     assert report["figures"]["accuracy"] == pytest.approx(evidence.outputs.correct.mean())
     assert report["data"]["training_messages"] == 60
-    assert report["data"]["sha256"] == content_hash(evidence.training.texts, evidence.training.labels)
+    assert report["data"]["sha256"] == evidence.sha256
     assert report["thresholds"]["fewest_messages"] == 45
     assert report["history"][1] == {"epoch": 2, "loss": 1.0, "score": 0.8, "seconds": 6.0, "kept": True}
     assert report["suspected_label_errors"][0]["suggested"] == INTENTS[0]
