@@ -37,7 +37,7 @@ def _digest(file: Any) -> str:
 def new_folder(target: Path) -> Iterator[Path]:
     """Give a temporary folder that becomes `target` when the block ends well, and vanishes when it does not.
 
-    An older model in `target` is replaced.
+    An older model in `target` is replaced: it is moved aside and goes only once the new one is in its place.
 
     Raises:
         ModelError: `target` is a folder with something else in it.
@@ -53,10 +53,23 @@ def new_folder(target: Path) -> Iterator[Path]:
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
         if target.exists():
-            shutil.rmtree(target)
-        draft.replace(target)
+            _exchange(draft, target)
+        else:
+            draft.replace(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _exchange(draft: Path, target: Path) -> None:
+    """Put a draft in the place of an older folder, which is lost at no moment."""
+    older = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    target.replace(older)
+    try:
+        draft.replace(target)
+    except OSError:
+        older.replace(target)
+        raise
+    shutil.rmtree(older, ignore_errors=True)
 
 
 def write_manifest(folder: Path, about: dict[str, Any]) -> None:

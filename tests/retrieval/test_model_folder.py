@@ -52,6 +52,22 @@ def test_a_newer_folder_replaces_the_older_one_whole(model: Path) -> None:
     assert [path.name for path in model.iterdir()] == ["other"]
 
 
+def test_a_process_that_ends_while_an_older_folder_is_removed_leaves_a_whole_one(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remove_one_file(folder: Path, **_options: object) -> None:
+        if folder.is_dir():
+            next(folder.iterdir()).unlink()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("shutil.rmtree", remove_one_file)
+    with pytest.raises(KeyboardInterrupt), new_folder(model) as draft:
+        (draft / "weights").write_bytes(b"newer")
+        write_manifest(draft, {"name": "newer"})
+
+    assert read_manifest(model)["name"] == "newer"
+
+
 def test_a_manifest_says_what_it_was_told_and_the_hash_of_every_file(model: Path) -> None:
     manifest = read_manifest(model)
     assert (manifest["name"], manifest["max_tokens"]) == ("modèle", 256)
