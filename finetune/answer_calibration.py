@@ -32,8 +32,12 @@ class Judged:
 
     def only(self, rows: Sequence[int]) -> Judged:
         """Return some of the questions."""
-        logits, right, found = ([one[row] for row in rows] for one in (self.logits, self.right, self.found))
-        return Judged(logits, right, found, self.answerable[list(rows)])
+        return Judged(
+            [self.logits[row] for row in rows],
+            [self.right[row] for row in rows],
+            [self.found[row] for row in rows],
+            self.answerable[list(rows)],
+        )
 
 
 @dataclass(frozen=True)
