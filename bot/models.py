@@ -223,18 +223,26 @@ def _with_answers(models: Models, versions: Versions) -> Models:
 
 
 def prepare_encoder(home: Path, progress: Progress) -> None:
-    """Export the encoder where that has not been done.
+    """Export the encoder where that has not been done; of processes that start together, one does it.
 
     Raises:
         ModelError: the base weights are missing or altered.
+        OSError: the disk is full or cannot be written to.
     """
-    if (encoder_folder(home) / MANIFEST).is_file():
+    folder = encoder_folder(home)
+    if (folder / MANIFEST).is_file():
         return
-    from finetune.export import export_base
+    from filelock import FileLock
 
-    progress("Exporting the encoder", 0.0)
-    export_base(encoder_folder(home))
-    progress("Exporting the encoder", 1.0)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(".encoder.lock")):
+        if (folder / MANIFEST).is_file():
+            return
+        from finetune.export import export_base
+
+        progress("Exporting the encoder", 0.0)
+        export_base(folder)
+        progress("Exporting the encoder", 1.0)
 
 
 def knowledge_of(desk: Desk, home: Path, encoder: Encoder) -> Knowledge:

@@ -5,15 +5,28 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from bot.answer_course import train_answer
 from bot.course import Course, train_intent
 from bot.desk import Desk
-from bot.models import Models, Progress, are_prepared, fingerprint, intent_folder, load, load_promoted, prepare
+from bot.models import (
+    Models,
+    Progress,
+    are_prepared,
+    encoder_folder,
+    fingerprint,
+    intent_folder,
+    load,
+    load_promoted,
+    prepare,
+    prepare_encoder,
+)
 from bot.problems import RapportError
 from bot.versions import Versions
 from retrieval.model_folder import MANIFEST, ModelError, new_folder, write_manifest
@@ -84,6 +97,27 @@ def test_a_home_without_models_says_how_to_make_them(small: Desk, tmp_path: Path
     assert not are_prepared(small, tmp_path)
     with pytest.raises(ModelError, match="Run `rapport train intent`"):
         load(small, tmp_path)
+
+
+def test_of_processes_that_start_together_on_a_new_home_one_exports_the_encoder(
+    prepared_home: Path, tmp_path: Path
+) -> None:
+    started, both_export = Event(), Event()
+
+    def export(_what: str, _share: float) -> None:
+        started.set()
+        both_export.wait(0.5)
+        encoder_folder(tmp_path).symlink_to(encoder_folder(prepared_home))  # what the export ends in, without its time
+        raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(2) as processes:
+        first = processes.submit(prepare_encoder, tmp_path, export)
+        started.wait()
+        second = processes.submit(prepare_encoder, tmp_path, lambda _what, _share: both_export.set())
+
+    assert isinstance(first.exception(), KeyboardInterrupt)
+    assert second.exception() is None
+    assert not both_export.is_set()
 
 
 def test_a_version_taught_on_exactly_this_desk_is_promoted(small: Desk, bare_home: Path, teach: Teach) -> None:
