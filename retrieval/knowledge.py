@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,7 +103,11 @@ class Knowledge:
     """All passages of a desk, ready to be searched."""
 
     def __init__(self, passages: Sequence[Passage], encoder: Encoder, cache: Path | None = None) -> None:
-        """Index passages; with `cache`, their vectors are kept in that file and made again when anything differs."""
+        """Index passages; with `cache`, their vectors are kept in that folder and made again when anything differs.
+
+        Raises:
+            OSError: the disk is full or cannot be written to.
+        """
         self._passages = list(passages)
         self._row_of = {passage.id: row for row, passage in enumerate(passages)}
         texts = [passage.whole for passage in passages]
@@ -159,11 +164,17 @@ def _vectors(texts: list[str], encoder: Encoder, cache: Path | None) -> NDArray[
         return kept
     vectors = encoder.encode(texts)
     cache.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    save_file({"vectors": vectors}, draft)
+    draft = path.with_suffix(f".{uuid.uuid4().hex}.draft")  # several processes may start at once
+    try:
+        save_file({"vectors": vectors}, draft)
+        draft.replace(path)
+    except SafetensorError as error:  # what it raises in place of an OSError
+        raise OSError(f"{path} cannot be written: {error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
     for old in cache.glob("passages-*.safetensors"):
-        old.unlink()
-    draft.replace(path)
+        if old != path:
+            old.unlink(missing_ok=True)
     return vectors
 
 

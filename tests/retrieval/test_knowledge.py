@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -165,6 +166,39 @@ def test_changed_passages_get_new_vectors_and_the_old_file_goes(encoder: Encoder
     after = _cached(tmp_path)
     assert (len(before), len(after)) == (1, 1)
     assert before != after
+
+
+def test_a_full_disk_is_said_to_be_one_and_keeps_nothing(encoder: Encoder, tmp_path: Path) -> None:
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, most[1]))
+    try:
+        with pytest.raises(OSError, match=r"passages-.* cannot be written"):
+            Knowledge(PASSAGES, encoder, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+
+    assert _cached(tmp_path) == []
+
+
+class Meanwhile:
+    """An encoder that, while it encodes, lets somebody else keep the vectors of the same passages."""
+
+    def __init__(self, encoder: Encoder, cache: Path) -> None:
+        self.name, self._encoder, self._cache = encoder.name, encoder, cache
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        Knowledge(PASSAGES, self._encoder, self._cache)
+        for half_written in self._cache.glob("*.safetensors"):
+            half_written.with_suffix(".draft").mkdir()  # where the other one is still writing
+        return self._encoder.encode(texts)
+
+
+def test_processes_that_index_the_same_articles_at_once_do_not_disturb_each_other(
+    encoder: Encoder, tmp_path: Path
+) -> None:
+    Knowledge(PASSAGES, Meanwhile(encoder, tmp_path), tmp_path)  # type: ignore[arg-type]
+
+    assert len([*tmp_path.glob("*.safetensors")]) == 1
 
 
 @pytest.mark.parametrize("damage", ["cut short", "no vectors", "too few vectors", "empty"])
