@@ -128,12 +128,6 @@ class IntentLesson:
             loss = np.logaddexp(0, np.where(targets > 0.5, -logits, logits)).mean()
         return float(right.mean() - loss / 100)
 
-    def after_step(self, steps_done: int) -> None:
-        """Let AdaLoRA move its ranks."""
-        allocate = getattr(getattr(self.model.encoder.bert, "base_model", None), "update_and_allocate", None)
-        if allocate is not None:
-            allocate(steps_done)
-
 
 def _log_shares(targets: Tensor, labels: int) -> Tensor:
     """Return the logarithm of each label's share of the messages `(labels,)`."""

@@ -11,10 +11,14 @@ head      nothing: the encoder stays as it is, only what stands on it learns
 from __future__ import annotations
 
 import warnings
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
+import torch
 from torch import Tensor, nn
 from transformers import BertModel
+
+if TYPE_CHECKING:
+    from peft import AdaLoraModel
 
 Method = Literal["full", "lora", "adalora", "prefix", "adapter", "head"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -49,6 +53,41 @@ class Adapter(nn.Module):
         hidden = self.dense(hidden)
         added: Tensor = self.up(nn.functional.gelu(self.down(hidden)))
         return hidden + added
+
+
+class Ranks:
+    """The ranks of `adalora`, which PEFT moves after each step by how much each has mattered so far."""
+
+    def __init__(self, adalora: AdaLoraModel) -> None:
+        self._adalora = adalora
+        self._allocator = adalora.rankallocator
+        self._parts = {name: one for name, one in adalora.model.named_parameters() if "lora_" in name}
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Ranks | None:
+        """Return those of a model, None where it is taught by another method."""
+        found = (cast("AdaLoraModel", module) for module in model.modules() if "rankallocator" in vars(module))
+        return next((cls(adalora) for adalora in found), None)
+
+    def move(self, steps_done: int) -> None:
+        """Move them after a step of the optimizer."""
+        self._adalora.update_and_allocate(steps_done)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what PEFT moves them by, by name; made on the spot where it is not there yet."""
+        kinds = ("ipt", "exp_avg_ipt", "exp_avg_unc")
+        return {
+            f"ranks/{name}/{kind}": getattr(self._allocator, kind).setdefault(name, torch.zeros_like(one))
+            for kind in kinds
+            for name, one in self._parts.items()
+        }
+
+    def resume(self) -> None:
+        """Take what is 0 for what was taken away: PEFT keeps it so from then on."""
+        config = self._adalora.peft_config[self._adalora.trainable_adapter_name]
+        config.rank_pattern = {
+            name: (one != 0).flatten().tolist() for name, one in self._parts.items() if "lora_E" in name
+        }
 
 
 def apply(bert: BertModel, method: Method, steps: int = 1) -> nn.Module:

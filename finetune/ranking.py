@@ -126,12 +126,6 @@ class AnswerLesson:
             [(one, np.arange(len(one)) < count) for one, count in zip(logits, counts, strict=True) if count]
         )
 
-    def after_step(self, steps_done: int) -> None:
-        """Let AdaLoRA move its ranks."""
-        allocate = getattr(getattr(self.model.bert, "base_model", None), "update_and_allocate", None)
-        if allocate is not None:
-            allocate(steps_done)
-
 
 def read(model: nn.Module, tokens: Sequence[Tensor], device: torch.device) -> Tensor:
     """Return the logits `(n,)` of tokenized pairs, each `(2, T)`."""

@@ -23,6 +23,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from finetune.checkpoint import read_checkpoint, write_checkpoint
+from finetune.methods import Ranks
 
 Progress = Callable[[str, float], None]  # what is being done, and how much of it (0 to 1)
 
@@ -74,10 +75,6 @@ class Lesson(Protocol):
         """Return how good the model is on the rows held out, about 0 to 1; higher is better."""
         ...
 
-    def after_step(self, steps_done: int) -> None:
-        """Be told that the optimizer has taken a step."""
-        ...
-
 
 @dataclass
 class History:
@@ -125,12 +122,14 @@ def train(
     history, first = History(), 0
     if checkpoint is not None and checkpoint.is_file():
         history = History(**read_checkpoint(checkpoint, asdict(settings), run.tensors()))
-        run.steps_done = len(history.scores) * run.steps_an_epoch
         first = len(history.scores)
+        run.resume(first)
     if settings.tracker:
         accelerator.init_trackers("rapport", config=asdict(settings))
     started = time.monotonic() - (history.seconds[-1] if history.seconds else 0.0)
     for epoch in range(first, settings.epochs):
+        if epoch - 1 - history.kept >= settings.patience:
+            break
         loss = run.epoch(epoch, lambda share: progress(what, share))
         with run.averaged():
             score = lesson.score()
@@ -140,8 +139,6 @@ def train(
         accelerator.log({"loss": loss, "score": score}, step=epoch)
         if checkpoint is not None and accelerator.is_main_process:
             write_checkpoint(checkpoint, asdict(settings), run.tensors(), asdict(history))
-        if epoch - history.kept >= settings.patience:
-            break
     progress(what, 1.0)
     run.use_kept()
     accelerator.end_training()
@@ -160,6 +157,7 @@ class _Run:
         self.model, self.optimizer = accelerator.prepare(lesson.model, torch.optim.AdamW(self._groups()))
         self.averages = [one.detach().clone() for one in self.learning]
         self.kept = [one.detach().clone() for one in self.learning]
+        self.ranks = Ranks.of(lesson.model)
         fewest = min(len(self._batches(epoch)) for epoch in range(settings.epochs))
         self.steps_an_epoch = fewest // accelerator.num_processes or 1
         self.steps_done = 0
@@ -234,7 +232,8 @@ class _Run:
         """Move the averages towards the weights, faster in the beginning."""
         decay = min(self.settings.averaging, (1 + self.steps_done) / (10 + self.steps_done))
         torch._foreach_lerp_(self.averages, self.learning, 1 - decay)
-        self.lesson.after_step(self.steps_done)
+        if self.ranks is not None:
+            self.ranks.move(self.steps_done)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -277,7 +276,13 @@ class _Run:
                 f"{group['name']}/{kind}": one
                 for kind, one in (("weight", weight.data), ("average", average), ("kept", kept))
             }
-        return named
+        return named | self.ranks.tensors() if self.ranks is not None else named
+
+    def resume(self, epochs: int) -> None:
+        """Go on after so many epochs, whose `tensors` have been put back."""
+        self.steps_done = epochs * self.steps_an_epoch
+        if self.ranks is not None:
+            self.ranks.resume()
 
 
 def half_precision() -> bool:

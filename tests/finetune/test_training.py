@@ -14,7 +14,7 @@ import torch
 from transformers import BertModel
 
 from finetune.lesson import IntentLesson, Messages, in_conversations
-from finetune.methods import apply
+from finetune.methods import Method, apply
 from finetune.network import IntentNetwork
 from finetune.training import History, Settings, train
 from tests.finetune.conftest import make_messages
@@ -74,13 +74,14 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tiny_bert:
     assert not same(taught(0), taught(1))
 
 
+@pytest.mark.parametrize("method", ["full", "adalora"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.99])
 def test_a_training_that_was_interrupted_ends_as_if_it_had_not_been(
-    share: float, tiny_bert: TinyBert, messages: Messages, tmp_path: Path
+    share: float, method: Method, tiny_bert: TinyBert, messages: Messages, tmp_path: Path
 ) -> None:
     def new_lesson() -> IntentLesson:
         torch.manual_seed(1)
-        return IntentLesson(IntentNetwork(apply(tiny_bert(), "full"), labels=4), messages, messages)
+        return IntentLesson(IntentNetwork(apply(tiny_bert(), method, steps=24), labels=4), messages, messages)
 
     whole, broken, resumed = new_lesson(), new_lesson(), new_lesson()
     expected = train(whole, SETTINGS)
@@ -112,26 +113,42 @@ def test_a_damaged_checkpoint_is_refused(lesson: IntentLesson, tmp_path: Path) -
         train(lesson, SETTINGS, checkpoint=checkpoint)
 
 
+class Scripted(IntentLesson):
+    """A lesson whose scores are known beforehand."""
+
+    scores = (0.1, 0.5, 0.1, 0.48, 0.1, 0.1, 0.1, 0.9)
+
+    def __init__(self, bert: BertModel, messages: Messages) -> None:
+        torch.manual_seed(1)
+        super().__init__(IntentNetwork(apply(bert, "full"), labels=4), messages, messages)
+        self.seen: list[list[torch.Tensor]] = []
+
+    def score(self) -> float:
+        self.seen.append(weights(self))
+        return self.scores[len(self.seen) - 1]
+
+
 def test_training_stops_when_it_gets_worse_and_keeps_the_last_epoch_that_was_not_worse(
     tiny_bert: TinyBert, messages: Messages
 ) -> None:
-    class Scripted(IntentLesson):
-        """A lesson whose scores are known beforehand."""
-
-        def __init__(self) -> None:
-            super().__init__(IntentNetwork(apply(tiny_bert(), "full"), labels=4), messages, messages)
-            self.seen: list[list[torch.Tensor]] = []
-
-        def score(self) -> float:
-            self.seen.append(weights(self))
-            return [0.1, 0.5, 0.1, 0.48, 0.1, 0.1, 0.1, 0.9][len(self.seen) - 1]
-
-    lesson = Scripted()
+    lesson = Scripted(tiny_bert(), messages)
     history = train(lesson, replace(SETTINGS, epochs=8, patience=3))
 
     assert history.scores == [0.1, 0.5, 0.1, 0.48, 0.1, 0.1, 0.1]
     assert history.kept == 3
     assert same(weights(lesson), lesson.seen[3])
+
+
+def test_a_training_that_had_stopped_is_not_gone_on_with(
+    tiny_bert: TinyBert, messages: Messages, tmp_path: Path
+) -> None:
+    settings, checkpoint = replace(SETTINGS, epochs=8, patience=3), tmp_path / "checkpoint.safetensors"
+    stopped, again = Scripted(tiny_bert(), messages), Scripted(tiny_bert(), messages)
+    expected = train(stopped, settings, checkpoint=checkpoint)
+
+    assert train(again, settings, checkpoint=checkpoint) == expected
+    assert again.seen == []
+    assert same(weights(again), weights(stopped))
 
 
 def test_nothing_to_learn_is_no_training(tiny_bert: TinyBert, messages: Messages) -> None:
