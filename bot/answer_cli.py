@@ -22,6 +22,7 @@ from bot.terminal import (
     print_line,
     print_table,
     progress_bar,
+    resumable,
 )
 from bot.versions import Versions
 from finetune.logs import LogError, read_log
@@ -79,7 +80,7 @@ def _train(
 ) -> None:
     desk = read_desk(settings.desk)
     course = Course(epochs=epochs, seed=seed, tracker=settings.tracker)
-    with progress_bar() as show, learnable(desk.folder):
+    with progress_bar() as show, learnable(desk.folder), resumable():
         version, classifier, minutes = train_answer(desk, settings.home, course, pairs, show)
     if promote:
         Versions(settings.home, desk.name).promote(version.name, fingerprint(desk))

