@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import BertModel
 
 if TYPE_CHECKING:
-    from peft import AdaLoraModel
+    from peft import AdaLoraConfig, AdaLoraModel
 
 Method = Literal["full", "lora", "adalora", "prefix", "adapter", "head"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -71,7 +71,7 @@ class Ranks:
 
     def move(self, steps_done: int) -> None:
         """Move them after a step of the optimizer."""
-        self._adalora.update_and_allocate(steps_done)
+        self._adalora.update_and_allocate(steps_done)  # type: ignore[no-untyped-call]
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what PEFT moves them by, by name; made on the spot where it is not there yet."""
@@ -84,7 +84,7 @@ class Ranks:
 
     def resume(self) -> None:
         """Take what is 0 for what was taken away: PEFT keeps it so from then on."""
-        config = self._adalora.peft_config[self._adalora.trainable_adapter_name]
+        config = cast("AdaLoraConfig", self._adalora.peft_config[self._adalora.trainable_adapter_name])
         config.rank_pattern = {
             name: (one != 0).flatten().tolist() for name, one in self._parts.items() if "lora_E" in name
         }
