@@ -105,6 +105,7 @@ def make_pairs(
 def hold_out(pairs: Pairs, share: float, most: int, seed: int) -> HoldOut:
     """Hold out `share` of the questions, about `most` at most: whole groups, or of each set of right answers some.
 
+    Where no answer has the questions for that, as in a list of questions each with its own answer, any are held out.
     A question by itself with an exact or near duplicate among those learnt from is not held out.
 
     Raises:
@@ -119,6 +120,8 @@ def hold_out(pairs: Pairs, share: float, most: int, seed: int) -> HoldOut:
     alone = [number for number, group in enumerate(pairs.groups) if group is None]
     names = random.Random(seed).sample(sorted(members, key=str), _some(len(members), share))  # noqa: S311 (no secret)
     _, places = split([str(sorted(pairs.right[number])) for number in alone], share, seed)
+    if not any(pairs.right[alone[place]] for place in places):
+        _, places = split([bool(pairs.right[number]) for number in alone], share, seed)
     chosen = [number for name in names for number in members[name]] + [alone[place] for place in places]
     kept = sorted(set(range(count)) - set(chosen))
     leaking = {
@@ -130,7 +133,7 @@ def hold_out(pairs: Pairs, share: float, most: int, seed: int) -> HoldOut:
     moved = {number for number in leaking if pairs.groups[number] is None}
     held = sorted(set(chosen) - leaking)
     if not any(pairs.right[number] for number in held) or not any(pairs.right[number] for number in kept):
-        raise ValueError(f"{count} questions are too few to hold some out; give at least 5 for an answer, or 2 groups")
+        raise ValueError(f"{count} questions are too few to hold some out; give at least 5 with an answer, or 2 groups")
     return HoldOut(tuple(sorted({*kept, *moved})), tuple(held), len(leaking))
 
 

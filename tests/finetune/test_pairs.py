@@ -102,6 +102,17 @@ def test_no_more_questions_than_needed_are_held_out() -> None:
     assert len(hold_out(pairs, 1 / 2, 40, 0).held) in range(32, 49)
 
 
+def test_of_questions_that_have_an_answer_each_some_are_held_out() -> None:
+    numbers = list(range(40))
+    outside = make_questions([50] * 20)
+    pairs = make_pairs(make_questions(numbers), [f"answer {number}" for number in numbers], out_of_scope=outside)
+
+    split = hold_out(pairs, 1 / 8, 120, 0)
+
+    assert sum(bool(pairs.right[row]) for row in split.held) == 5
+    assert len(hold_out(make_pairs(make_questions(numbers[:5]), ANSWERS + ANSWERS[:1]), 1 / 8, 120, 0).held) == 1
+
+
 def test_too_few_questions_to_hold_some_out_are_refused() -> None:
     with pytest.raises(ValueError, match="too few to hold some out"):
         hold_out(make_pairs(["a", "b"], ANSWERS[:2]), 1 / 8, 100, 0)
