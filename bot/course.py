@@ -158,13 +158,15 @@ def _extend(
     known = read_rehearsal(start.folder)
     texts, intents = zip(*desk.messages, strict=True)
     new = known.unseen(texts, intents)
-    outside = known.unseen(desk.out_of_scope, [()] * len(desk.out_of_scope))
-    if not new:
-        raise RapportError(f"{start.name} has learnt all messages of intents.csv. Add some, or leave out --from.")
+    no_labels: list[tuple[str, ...]] = [()] * len(desk.out_of_scope)
+    outside = known.unseen(desk.out_of_scope, no_labels)
+    if not new and not outside:
+        raise RapportError(f"{start.name} has learnt all messages of the desk. Add some, or leave out --from.")
     return classifier.partial_fit(
         [texts[row] for row in new],
         [intents[row] for row in new],
         [desk.out_of_scope[row] for row in outside],
+        outdated=known.outdated([*texts, *desk.out_of_scope], [(intent,) for intent in intents] + no_labels),
         test=_test(desk),
         progress=progress,
         about=about,

@@ -20,14 +20,15 @@ from torch import Tensor, nn
 
 from finetune.base import load_base
 from finetune.corpus import Corpus, hold_out, make_corpus
-from finetune.data import Coding, Labels
+from finetune.data import Coding, Labels, leaking
 from finetune.lesson import IntentLesson, outputs
 from finetune.methods import LEARNING_RATES, apply
 from finetune.network import IntentNetwork, encode
-from finetune.rehearsal import read_rehearsal
 from finetune.teaching import Taught
 from finetune.training import Progress, Settings, train
 from finetune.weights import load_weights
+from retrieval.encoder import BASE_SHA256
+from retrieval.model_folder import ModelError
 
 _EPOCHS = 4
 _OWN_OPINION = 0.7  # of the old model, in the targets of rehearsed messages
@@ -49,11 +50,13 @@ class Lasting:
 
 
 def restore(folder: Path, manifest: dict[str, Any]) -> IntentNetwork:
-    """Return the network of a model folder, what it has learnt put onto the pinned base.
+    """Return the network of a model folder, what it has learnt put onto the base that it was learnt on.
 
     Raises:
-        ModelError: the base weights or the folder's are not what they were.
+        ModelError: the base weights or the folder's are not what they were, or it was learnt on another base.
     """
+    if manifest["base_sha256"] != BASE_SHA256:
+        raise ModelError(f"{folder} was learnt on another base than the pinned one. Train it anew, without --from.")
     width = len(manifest["classes"]) + bool(manifest["has_outside"])
     network = IntentNetwork(apply(load_base(), manifest["method"]), width, bool(manifest["memory"]))
     load_weights(network, folder)
@@ -62,14 +65,20 @@ def restore(folder: Path, manifest: dict[str, Any]) -> IntentNetwork:
 
 
 def extend_corpus(
-    folder: Path, manifest: dict[str, Any], texts: Sequence[str], labels: Labels, out_of_scope: Sequence[str], seed: int
+    sample: Sequence[dict[str, Any]],
+    manifest: dict[str, Any],
+    texts: Sequence[str],
+    labels: Labels,
+    out_of_scope: Sequence[str],
+    seed: int,
 ) -> tuple[Corpus, int]:
-    """Return the kept sample of a model followed by new messages, and how many rows the sample has.
+    """Return the kept sample of a model followed by new messages, and how many rows of the sample are in scope.
+
+    An old message that was held out is learnt from where a new one is its near duplicate.
 
     Raises:
         ValueError: the new messages cannot be learnt from, or have several labels where the model knows one.
     """
-    sample = read_rehearsal(folder).sample
     inside = [one for one in sample if one["labels"]]
     outside = [one for one in sample if not one["labels"]]
     several = bool(manifest["several"])
@@ -84,13 +93,15 @@ def extend_corpus(
         seed=seed,
     )
     first, rows = len(inside), range(len(whole.texts))
-    new = slice(first, first + len(texts))
-    _, new_held, leaks = hold_out(texts, whole.targets[new], [None] * len(texts), seed)
-    flags = {row: one["held_out"] for row, one in enumerate(inside)}
-    flags |= {first + len(texts) + place: one["held_out"] for place, one in enumerate(outside)}
-    flags |= {first + row: True for row in new_held}
-    held = tuple(row for row in rows if flags.get(row, False))
-    return replace(whole, kept=tuple(row for row in rows if row not in set(held)), held=held, leaks=leaks), first
+    old = [*range(first), *range(first + len(texts), first + len(texts) + len(outside))]
+    new = sorted(set(rows) - set(old))
+    _, new_held, leaks = hold_out([whole.texts[row] for row in new], whole.targets[new], [None] * len(new), seed)
+    held = [row for row, one in zip(old, [*inside, *outside], strict=True) if one["held_out"]]
+    held += [new[place] for place in new_held]
+    moved = leaking(whole.texts, held, sorted(set(rows) - set(held)))
+    kept = sorted(set(rows) - set(held) | moved)
+    whole = replace(whole, kept=tuple(kept), held=tuple(sorted(set(held) - moved)), leaks=leaks + len(moved))
+    return whole, first
 
 
 def relearn(
@@ -116,7 +127,11 @@ def relearn(
     places = _widen(network, corpus, len(manifest["classes"]), bool(manifest["has_outside"]), base_vectors)
     soft = None if corpus.coding.several else _recall(taught.targets.numpy(), opinions, places, corpus.width)
     lesson = IntentLesson(network, taught, held, soft=soft, balanced=True)
+    if (memory := network.head.memory) is not None:
+        memory.requires_grad_(False)  # messages alone would teach it to ignore what came before them
     history = train(lesson, settings, progress, checkpoint)
+    if memory is not None:
+        memory.requires_grad_(True)  # it is part of what was learnt
     after, _ = outputs(network, held)
     lasting = _lasting(corpus, old, len(manifest["classes"]), before, after)
     seconds = {"relearning": time.monotonic() - started}

@@ -43,6 +43,9 @@ def prefit(encoder: Encoder, messages: Messages, settings: Settings, progress: P
     for step in range(STEPS):
         labels = rng.sample(sorted(rows_of), min(_LABELS, len(rows_of)))
         twice = [(row, label) for label in labels for row in rng.sample(rows_of[label], min(2, len(rows_of[label])))]
+        progress("Sorting messages", (step + 1) / STEPS)
+        if len(twice) == len(labels):
+            continue  # no two of them belong together
         vectors, order = _encode(encoder, [messages.tokens[row] for row, _ in twice])
         loss = contrastive_loss(vectors, torch.tensor([twice[place][1] for place in order]))
         optimizer.zero_grad()
@@ -50,7 +53,6 @@ def prefit(encoder: Encoder, messages: Messages, settings: Settings, progress: P
         nn.utils.clip_grad_norm_(learning, 1.0)
         optimizer.step()
         schedule.step()
-        progress("Sorting messages", (step + 1) / STEPS)
     with torch.no_grad():
         torch._foreach_lerp_(learning, start, _BACK)
 

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from finetune.data import Coding, Labels, check, near_duplicates, split
+from finetune.data import Coding, Labels, check, contradictions, leaking, split
 from finetune.lesson import Messages, Targets, in_conversations
 from finetune.tokens import Tokens
 
@@ -35,6 +35,10 @@ class Corpus:
     held: tuple[int, ...]
     leaks: int
 
+    def __post_init__(self) -> None:
+        if not any(row < len(self.texts) - self.outside for row in self.held):
+            raise ValueError("no label has the 5 different texts it takes to hold one out; give each label more")
+
     @property
     def width(self) -> int:
         """How many columns logits have: the classes, and one more where there are out-of-scope messages."""
@@ -51,6 +55,12 @@ class Corpus:
         if self.coding.several:
             return [name for name, wanted in zip(classes, target, strict=False) if wanted]
         return [classes[target]] if target < len(classes) else []
+
+    @cached_property
+    def contradictions(self) -> list[tuple[str, list[list[str]]]]:
+        """Messages alone that stand there with different labels, and those labels, none for out of scope."""
+        alone = [row for row, name in enumerate(self.conversations) if name is None]
+        return contradictions([self.texts[row] for row in alone], [self.labels_of(row) for row in alone])
 
     @cached_property
     def messages(self) -> Messages:
@@ -73,7 +83,8 @@ def make_corpus(
     Raises:
         ValueError: the data cannot be learnt from.
     """
-    check(texts, labels)
+    texts, labels, out_of_scope = list(texts), list(labels), list(out_of_scope)
+    check(texts, labels, out_of_scope)
     if conversations is not None and len(conversations) != len(texts):
         raise ValueError(f"there are {len(texts)} texts and {len(conversations)} conversations; give each text one")
     own = Coding.of(labels)
@@ -87,11 +98,9 @@ def make_corpus(
         else:
             outside = np.full(len(out_of_scope), width - 1)
         targets = np.concatenate([targets, outside]).astype(targets.dtype)
-    names = (*(conversations or [None] * len(texts)), *([None] * len(out_of_scope)))
+    names = (*([None] * len(texts) if conversations is None else conversations), *([None] * len(out_of_scope)))
     everything = (*texts, *out_of_scope)
     kept, held, leaks = hold_out(everything, targets, names, seed)
-    if not any(row < len(texts) for row in held):
-        raise ValueError("no label has the 5 different texts it takes to hold one out; give each label more")
     return Corpus(everything, targets, coding, names, len(out_of_scope), tuple(kept), tuple(held), leaks)
 
 
@@ -100,22 +109,26 @@ def hold_out(
 ) -> tuple[list[int], list[int], int]:
     """Return the rows to learn from, the rows held out, and how many had to stay with the former.
 
-    Conversations are held out whole. Messages alone are held out label by label, but for those with an exact or near
-    duplicate among the ones learnt from.
+    Conversations are held out whole. Messages alone are held out label by label (those with several by the rarest of
+    them), but for those with an exact or near duplicate among the ones learnt from.
     """
     rows_of: dict[Hashable, list[int]] = {}
     for row, name in enumerate(conversations):
         if name is not None:
             rows_of.setdefault(name, []).append(row)
     alone = [row for row, name in enumerate(conversations) if name is None]
-    share = min(_HELD_OUT, _MOST_HELD_OUT / len(texts))
+    share = min(_HELD_OUT, _MOST_HELD_OUT / max(len(texts), 1))
     held_names = random.Random(seed).sample(sorted(rows_of, key=str), round(len(rows_of) * share))  # noqa: S311
-    held = [row for name in held_names for row in rows_of[name]]
-    labels = [str(targets[row].tolist() if targets.ndim == 2 else targets[row]) for row in alone]
-    kept_places, held_places = split(labels, share, seed)
-    kept_alone = [alone[place] for place in kept_places]
-    held_alone = [alone[place] for place in held_places]
-    leaking = near_duplicates([texts[row] for row in held_alone], [texts[row] for row in kept_alone])
-    moved = {held_alone[place] for place, _, _ in leaking}
-    held += [row for row in held_alone if row not in moved]
-    return sorted(set(range(len(texts))) - set(held)), sorted(held), len(moved)
+    in_conversations = {row for name in held_names for row in rows_of[name]}
+    strata = _rarest(targets) if targets.ndim == 2 else targets.tolist()
+    _, places = split([str(strata[row]) for row in alone], share, seed)
+    held_alone = [alone[place] for place in places]
+    kept = set(range(len(texts))) - in_conversations - set(held_alone)
+    moved = leaking(texts, held_alone, sorted(kept))
+    return sorted(kept | moved), sorted(in_conversations | set(held_alone) - moved), len(moved)
+
+
+def _rarest(targets: Targets) -> list[int]:
+    """Return for each row of 0 and 1 `(n, classes)` the rarest class that it has, -1 for none."""
+    rarity = np.where(targets > 0.5, targets.sum(axis=0), np.inf)
+    return np.where(targets.any(axis=1), rarity.argmin(axis=1), -1).tolist()

@@ -6,7 +6,7 @@ import math
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,21 +19,38 @@ _WORD = re.compile(r"\w+")
 Labels = Sequence[str] | Sequence[Collection[str]]  # one label a text, or several (or none) a text
 
 
-def check(texts: Sequence[str], labels: Labels) -> None:
-    """Refuse data that nothing can be learnt from.
+def check_rows(texts: Sequence[str], labels: Labels, out_of_scope: Sequence[str] = ()) -> None:
+    """Refuse rows that are no labelled texts.
 
     Raises:
-        ValueError: the lengths differ; a text or label is empty or too long; there are fewer than 2 or more than 1,000
-            labels, or fewer than 2 texts for one of them.
+        ValueError: the lengths differ; a text or label is none, or empty, or too long.
     """
     if len(texts) != len(labels):
         raise ValueError(f"there are {len(texts)} texts and {len(labels)} labels; each text needs its label")
-    for row, (text, label) in enumerate(zip(texts, labels, strict=True)):
-        names = [label] if isinstance(label, str) else list(label)
-        if not text.strip() or not all(name.strip() for name in names):
-            raise ValueError(f"the {'text' if not text.strip() else 'label'} in row {row} is empty")
-        if len(text) > MOST_CHARS:
-            raise ValueError(f"the text in row {row} has {len(text):,} characters; at most {MOST_CHARS:,} are taken")
+    for what, some in (("text", texts), ("out-of-scope text", out_of_scope)):
+        for row, text in enumerate(some):
+            if not isinstance(text, str):
+                raise ValueError(f"the {what} in row {row} is {text!r}; give texts as strings")
+            if not text.strip():
+                raise ValueError(f"the {what} in row {row} is empty")
+            if len(text) > MOST_CHARS:
+                raise ValueError(f"the {what} in row {row} has {len(text):,} characters; at most {MOST_CHARS:,} fit")
+    for row, label in enumerate(labels):
+        for name in [label] if isinstance(label, str) or not isinstance(label, Iterable) else label:
+            if not isinstance(name, str):
+                raise ValueError(f"the label in row {row} is {name!r}; give labels as strings")
+            if not name.strip():
+                raise ValueError(f"the label in row {row} is empty")
+
+
+def check(texts: Sequence[str], labels: Labels, out_of_scope: Sequence[str] = ()) -> None:
+    """Refuse data that nothing can be learnt from.
+
+    Raises:
+        ValueError: a row is no labelled text; there are fewer than 2 or more than 1,000 labels, or fewer than 2 texts
+            for one of them.
+    """
+    check_rows(texts, labels, out_of_scope)
     counts = Counter(name for label in labels for name in ([label] if isinstance(label, str) else label))
     if len(counts) < 2:
         raise ValueError(f"there are {len(counts)} different labels; a classifier needs at least 2")
@@ -41,6 +58,21 @@ def check(texts: Sequence[str], labels: Labels) -> None:
         raise ValueError(f"only one example for: {', '.join(rare[:5])}; give each label at least 2")
     if len(counts) > MOST_LABELS:
         raise ValueError(f"there are {len(counts):,} different labels; at most {MOST_LABELS:,} can be told apart")
+
+
+def contradictions(texts: Sequence[str], labels: Sequence[Sequence[str]]) -> list[tuple[str, list[list[str]]]]:
+    """Return each text that stands there with different labels, and those; case and spaces do not count."""
+    found: dict[str, tuple[str, list[list[str]]]] = {}
+    for text, names in zip(texts, labels, strict=True):
+        _, known = found.setdefault(plain(text), (text, []))
+        if (own := sorted(names)) not in known:
+            known.append(own)
+    return [(text, known) for text, known in found.values() if len(known) > 1]
+
+
+def plain(text: str) -> str:
+    """Return a text in lower case and with single spaces, as it is compared with others."""
+    return " ".join(text.split()).casefold()
 
 
 @dataclass(frozen=True)
@@ -87,14 +119,30 @@ def split(labels: Sequence[Hashable], share: float, seed: int) -> tuple[list[int
     return sorted(kept), sorted(held)
 
 
+def leaking(texts: Sequence[str], held: Sequence[int], kept: Sequence[int], dropped: Collection[int] = ()) -> set[int]:
+    """Return the rows held out that have an exact or near duplicate among the rows learnt from, and so must go there.
+
+    What is like such a row must go with it, unless it is one of `dropped`, which are neither learnt from nor held out.
+    """
+    found: set[int] = set()
+    learnt = list(kept)
+    while learnt:
+        rest = [row for row in held if row not in found]
+        twins = near_duplicates([texts[row] for row in rest], [texts[row] for row in learnt])
+        leaks = {rest[place] for place, _, _ in twins}
+        found |= leaks
+        learnt = sorted(leaks - set(dropped))
+    return found
+
+
 def near_duplicates(texts: Sequence[str], others: Sequence[str], alike: float = 0.75) -> list[tuple[int, int, float]]:
     """Return the pairs (row in `texts`, row in `others`, likeness) whose sets of words overlap by at least `alike`.
 
-    Likeness is the Jaccard coefficient of the lower-case words, 1 for the same set. Two sets that alike share one of
-    the few rarest words of either, so only those are looked up. Source: Chaudhuri et al., "A Primitive Operator for
-    Similarity Joins in Data Cleaning", ICDE 2006.
+    Likeness is the Jaccard coefficient of the lower-case words, 1 for the same set; a text without words, such as an
+    emoji, counts as a word. Two sets that alike share one of the few rarest words of either, so only those are looked
+    up. Source: Chaudhuri et al., "A Primitive Operator for Similarity Joins in Data Cleaning", ICDE 2006.
     """
-    bags, other_bags = ([frozenset(_WORD.findall(text.lower())) for text in some] for some in (texts, others))
+    bags, other_bags = ([frozenset(_WORD.findall(text.lower()) or [text]) for text in some] for some in (texts, others))
     common = Counter(word for bag in (*bags, *other_bags) for word in bag)
 
     def rarest(bag: frozenset[str]) -> list[str]:

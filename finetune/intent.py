@@ -126,6 +126,7 @@ class IntentClassifier(ServedClassifier):
         labels: Labels,
         out_of_scope: Sequence[str] = (),
         *,
+        outdated: Collection[str] = (),
         test: tuple[Sequence[str], Labels, Sequence[str]] | None = None,
         progress: Progress = lambda _what, _share: None,
         about: dict[str, Any] | None = None,
@@ -133,6 +134,8 @@ class IntentClassifier(ServedClassifier):
     ) -> IntentClassifier:
         """Learn new messages, of known intents or new ones, while rehearsing the sample that the model has kept.
 
+        A message of the sample that is among the new ones is theirs: it is rehearsed with its new label alone. What is
+        `outdated` is not rehearsed any more. Only what single messages mean is learnt; a memory stays as it is.
         What was learnt and what was forgotten stands in the manifest under `lasting` (see `finetune.continual`). New
         intents come after the known ones in `classes_`. The other arguments are those of `fit`.
 
@@ -141,18 +144,21 @@ class IntentClassifier(ServedClassifier):
             ModelError: the classifier has learnt nothing yet, or base weights are missing or altered.
         """
         from finetune import continual
+        from finetune.data import check_rows
         from finetune.publishing import publish
         from finetune.rehearsal import read_rehearsal
 
         manifest = self._served().manifest
+        check_rows(texts, labels, out_of_scope)
         source = self._folder
-        corpus, old = continual.extend_corpus(source, manifest, texts, labels, out_of_scope, self.seed)
+        known = read_rehearsal(source).without([*texts, *out_of_scope, *outdated])
+        corpus, old = continual.extend_corpus(known.sample, manifest, texts, labels, out_of_scope, self.seed)
         network = continual.restore(source, manifest)
         settings = continual.plan(manifest, self.epochs, self.seed, self.tracker)
         taught, lasting = continual.relearn(network, corpus, old, manifest, settings, progress, checkpoint)
         folder = self._scratch()
         about = {"lasting": vars(lasting), **(about or {})}
-        publish(folder, self, corpus, taught, test, about, progress, read_rehearsal(source).seen)
+        publish(folder, self, corpus, taught, test, about, progress, known.seen)
         self._use(folder, read_manifest(folder))
         return self
 
@@ -163,7 +169,7 @@ class IntentClassifier(ServedClassifier):
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors of shape `(n, 384)`, by which a message is known to itself and to later ones."""
-        if not texts:
+        if not len(texts):  # an array has no truth of its own
             return np.zeros((0, DIM), dtype=np.float32)
         return self._served().run(texts)["vector"]
 
@@ -226,6 +232,9 @@ class IntentClassifier(ServedClassifier):
         self.classes_ = list(manifest["classes"])
         self.several = bool(manifest["several"])
         self.method = manifest["method"]
+        self.max_wrong_answers = float(manifest.get("max_wrong_answers", self.max_wrong_answers))
+        self.max_turned_away = float(manifest.get("max_turned_away", self.max_turned_away))
+        self.interchangeable = tuple(manifest.get("interchangeable", self.interchangeable))
         self._temperature = float(manifest["temperature"])
         self.answer_threshold = float(manifest["answer_threshold"])
         self.in_scope_threshold = float(manifest["in_scope_threshold"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from finetune.data import MOST_CHARS, near_duplicates, split
+from finetune.data import MOST_CHARS, leaking, near_duplicates, split
 from retrieval.hybrid import blend
 from retrieval.lexical import BM25
 
@@ -124,17 +124,12 @@ def hold_out(pairs: Pairs, share: float, most: int, seed: int) -> HoldOut:
         _, places = split([bool(pairs.right[number]) for number in alone], share, seed)
     chosen = [number for name in names for number in members[name]] + [alone[place] for place in places]
     kept = sorted(set(range(count)) - set(chosen))
-    leaking = {
-        chosen[place]
-        for place, _, _ in near_duplicates(
-            [pairs.questions[number] for number in chosen], [pairs.questions[number] for number in kept]
-        )
-    }
-    moved = {number for number in leaking if pairs.groups[number] is None}
-    held = sorted(set(chosen) - leaking)
+    grouped = {number for number in chosen if pairs.groups[number] is not None}
+    leaks = leaking(pairs.questions, chosen, kept, dropped=grouped)
+    held = sorted(set(chosen) - leaks)
     if not any(pairs.right[number] for number in held) or not any(pairs.right[number] for number in kept):
         raise ValueError(f"{count} questions are too few to hold some out; give at least 5 with an answer, or 2 groups")
-    return HoldOut(tuple(sorted({*kept, *moved})), tuple(held), len(leaking))
+    return HoldOut(tuple(sorted({*kept, *leaks - grouped})), tuple(held), len(leaks))
 
 
 def find_candidates(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from finetune.corpus import Corpus
-from finetune.data import Labels
+from finetune.data import Labels, plain
 
 FILE = "rehearsal.json"
 MOST = 20  # messages kept for each label, of those learnt from and of those held out
@@ -27,6 +27,18 @@ class Rehearsal:
     def unseen(self, texts: Sequence[str], labels: Labels) -> list[int]:
         """Return the rows of the messages that were never learnt with these labels."""
         return [row for row, pair in enumerate(zip(texts, labels, strict=True)) if _hash(*pair) not in self.seen]
+
+    def without(self, texts: Collection[str]) -> Rehearsal:
+        """Return this without the messages of some texts, as if those had never been learnt."""
+        gone = {plain(text) for text in texts}
+        dropped = {_hash(one["text"], one["labels"]) for one in self.sample if plain(one["text"]) in gone}
+        sample = tuple(one for one in self.sample if plain(one["text"]) not in gone)
+        return Rehearsal(sample, self.seen - dropped)
+
+    def outdated(self, texts: Sequence[str], labels: Labels) -> list[str]:
+        """Return the texts in the sample that are none of these messages, or are labelled otherwise in it."""
+        known = {_hash(*pair) for pair in zip(texts, labels, strict=True)}
+        return [one["text"] for one in self.sample if _hash(one["text"], one["labels"]) not in known]
 
 
 def write_rehearsal(folder: Path, corpus: Corpus, seen_before: frozenset[str] = frozenset()) -> None:

@@ -29,6 +29,7 @@ from bot.models import (
 )
 from bot.problems import RapportError
 from bot.versions import Versions
+from finetune.rehearsal import read_rehearsal
 from retrieval.model_folder import MANIFEST, ModelError, new_folder, write_manifest
 
 INTENTS = ("delivery_time", "return_policy")
@@ -258,11 +259,15 @@ def test_an_answer_training_does_not_go_on_from_what_was_taught_on_other_help_pa
 def test_a_version_goes_on_with_what_is_new_to_it(small: Desk, desk: Desk, bare_home: Path, versions: Versions) -> None:
     first = train_intent(small, bare_home, Course("head")).version.name
     added = [row for intent in NEW_INTENTS for row in desk.messages if row[1] == intent]
-    grown = replace(small, messages=(*small.messages, *added))
+    (corrected, was), (removed, _), *others = small.messages
+    label = next(intent for intent in INTENTS if intent != was)
+    grown = replace(small, messages=((corrected, label), *others, *added))
     second = train_intent(grown, bare_home, Course(start=first))
 
     assert second.classifier.classes_ == [*INTENTS, *NEW_INTENTS]
     assert (second.version.fingerprint, second.classifier.method) == (fingerprint(grown), "head")
+    rehearsed = [(one["text"], one["labels"]) for one in read_rehearsal(second.version.folder).sample]
+    assert not any(text == removed or (text == corrected and labels != [label]) for text, labels in rehearsed)
     assert second.classifier.manifest["lasting"]["new_after"] > second.classifier.manifest["lasting"]["new_before"]
     with pytest.raises(RapportError, match="intent-0002 has learnt all messages"):
         train_intent(grown, bare_home, Course(start="intent-0002"))

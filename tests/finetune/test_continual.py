@@ -10,12 +10,17 @@ import pytest
 from bot.desk import DESKS, Desk
 from bot.desk_reader import read_desk
 from finetune import IntentClassifier
-from finetune.continual import restore
+from finetune.base import load_base
+from finetune.continual import extend_corpus, plan, relearn, restore
+from finetune.data import near_duplicates
 from finetune.lesson import run_head
-from finetune.network import encode
-from finetune.rehearsal import MOST, read_rehearsal
+from finetune.methods import apply
+from finetune.network import IntentNetwork, encode
+from finetune.rehearsal import MOST, Rehearsal, read_rehearsal
 from finetune.tokens import Tokens
 from retrieval.model_folder import ModelError
+
+LIMITS = {"max_wrong_answers": 0.04, "max_turned_away": 0.02, "interchangeable": ("greeting", "thanks")}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +39,8 @@ def known(starter: Desk, tmp_path_factory: pytest.TempPathFactory) -> Path:
     first, _ = split(starter, set(sorted(starter.answers)[-2:]))
     texts, labels = zip(*first, strict=True)
     folder = tmp_path_factory.mktemp("known") / "model"
-    IntentClassifier(method="lora", epochs=2, contrast=False).fit(texts, labels, starter.out_of_scope).save(folder)
+    untaught = IntentClassifier(method="lora", epochs=2, contrast=False, **LIMITS)
+    untaught.fit(texts, labels, starter.out_of_scope).save(folder)
     return folder
 
 
@@ -119,3 +125,87 @@ def test_several_labels_cannot_be_added_to_a_model_of_one(known: Path) -> None:
 def test_a_model_that_knows_nothing_cannot_learn_more() -> None:
     with pytest.raises(ModelError, match="neither fitted nor loaded"):
         IntentClassifier().partial_fit(["hi"], ["greeting"])
+
+
+MANIFEST = {"classes": ["lost", "size"], "several": False, "has_outside": False, "method": "head"}
+SAMPLE = tuple(
+    {"text": f"{word} number {number} {word * 2}", "labels": [label], "held_out": number == 7}
+    for label, words in {"lost": "parcel van courier", "size": "boots fit narrow"}.items()
+    for word in words.split()
+    for number in range(8)
+)
+NEW = [f"money back for order {number} {'abcdefgh'[number] * 3}" for number in range(8)]
+
+
+def test_a_message_that_is_labelled_anew_is_rehearsed_with_its_new_label_alone() -> None:
+    corrected = SAMPLE[0]["text"]
+    kept = Rehearsal(SAMPLE, frozenset()).without([corrected.upper(), SAMPLE[1]["text"]])
+
+    corpus, old = extend_corpus(kept.sample, MANIFEST, [corrected, *NEW], ["size"] + ["refund"] * 8, [], 0)
+
+    assert old == len(SAMPLE) - 2
+    assert [corpus.labels_of(row) for row, text in enumerate(corpus.texts) if text == corrected] == [["size"]]
+    assert SAMPLE[1]["text"] not in corpus.texts
+
+
+def test_what_was_taken_out_of_the_sample_counts_as_never_learnt(known: Path) -> None:
+    kept = read_rehearsal(known)
+    first = next(one for one in kept.sample if one["labels"])
+
+    assert kept.unseen([first["text"]], [first["labels"]]) == []
+    assert kept.without([first["text"]]).unseen([first["text"]], [first["labels"]]) == [0]
+
+
+def test_a_message_is_outdated_where_the_desk_has_it_no_more_or_otherwise() -> None:
+    texts, labels = [one["text"] for one in SAMPLE], [one["labels"] for one in SAMPLE]
+    labels[3] = ["other"]
+
+    assert Rehearsal(SAMPLE, frozenset()).outdated(texts[1:], labels[1:]) == [texts[0], texts[3]]
+
+
+def test_new_messages_that_are_like_old_ones_do_not_leak() -> None:
+    old_held = next(one["text"] for one in SAMPLE if one["held_out"])
+    old_kept = next(one["text"] for one in SAMPLE if not one["held_out"])
+    twins = [f"{old_held}!", *(f"{old_kept} {'?' * number}" for number in range(8))]
+
+    corpus, _ = extend_corpus(SAMPLE, MANIFEST, [*twins, *NEW], ["lost"] * 9 + ["refund"] * 8, [], 0)
+
+    held, kept = ([corpus.texts[row] for row in rows] for rows in (corpus.held, corpus.kept))
+    assert near_duplicates(held, kept) == []
+    assert old_held in kept
+    assert corpus.leaks > 0
+
+
+def test_out_of_scope_messages_can_be_learnt_alone(known: Path) -> None:
+    classifier = IntentClassifier.load(known)
+    classifier.epochs = 1
+    outside = [f"sing me song number {number} about {'abcdefgh'[number] * 4}" for number in range(8)]
+
+    classifier.partial_fit([], [], outside)
+
+    assert read_rehearsal(classifier._folder).unseen(outside, [()] * 8) == []
+    assert classifier.in_scope_score(outside).max() < classifier.in_scope_score(["how much is a new chain"])[0]
+
+
+def test_the_limits_asked_for_are_kept_with_a_model(known: Path) -> None:
+    loaded = IntentClassifier.load(known)
+
+    assert {name: getattr(loaded, name) for name in LIMITS} == LIMITS
+
+
+def test_a_model_of_another_base_is_refused(known: Path) -> None:
+    with pytest.raises(ModelError, match="learnt on another base"):
+        restore(known, {**IntentClassifier.load(known).manifest, "base_sha256": "0" * 64})
+
+
+def test_messages_alone_do_not_teach_a_memory_to_be_ignored() -> None:
+    manifest = {**MANIFEST, "memory": True}
+    network = IntentNetwork(apply(load_base(), "head"), 2, memory=True)
+    before = {name: one.detach().clone() for name, one in network.head.memory.named_parameters()}
+    corpus, old = extend_corpus(SAMPLE, manifest, NEW, ["refund"] * 8, [], 0)
+
+    taught, _ = relearn(network, corpus, old, manifest, plan(manifest, 1, 0, ""), lambda _what, _share: None, None)
+
+    after = dict(taught.network.head.memory.named_parameters())
+    assert all((after[name][: len(one)] == one).all() for name, one in before.items())
+    assert all(one.requires_grad for one in after.values())  # so that it is saved with what was learnt

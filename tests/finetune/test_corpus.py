@@ -86,6 +86,46 @@ def test_a_message_may_have_several_labels() -> None:
     assert corpus.labels_of(0) == ["parcel", "urgent"]
 
 
+def test_the_same_emoji_is_never_both_held_out_and_learnt() -> None:
+    corpus = make_corpus([*TEXTS, *["👍"] * 20], [*LABELS, *["thanks"] * 20])
+
+    assert {corpus.texts[row] for row in corpus.held}.isdisjoint({"👍"})
+    assert corpus.leaks == 2
+
+
+def test_twins_of_what_is_not_held_out_after_all_are_not_either() -> None:
+    chains = [" ".join(f"{chain}w{number}" for number in range(size)) for chain in range(200) for size in (6, 8, 10)]
+
+    corpus = make_corpus([*TEXTS, *chains], [*LABELS, *["chain"] * 600])  # each of a chain is like the next one
+
+    held, kept = ([corpus.texts[row] for row in rows] for rows in (corpus.held, corpus.kept))
+    assert near_duplicates(held, kept) == []
+
+
+def test_of_messages_with_several_labels_some_of_each_label_are_held_out() -> None:
+    labels = [(f"a{row % 30}", f"b{row // 3 % 29}", f"c{row // 7 % 23}") for row in range(600)]
+    texts = [f"message {row} about {row * 7} and {row * 13} or {row * 17}" for row in range(600)]
+
+    corpus = make_corpus(texts, labels)
+
+    assert len(corpus.held) == pytest.approx(75, abs=10)
+    assert len({label for row in corpus.held for label in corpus.labels_of(row)}) > 60  # of 82
+
+
+def test_messages_that_stand_there_with_different_labels_are_found_unless_they_are_turns() -> None:
+    texts, labels = [*TEXTS, TEXTS[0].upper()], [*LABELS, "size"]
+
+    assert make_corpus(texts, labels).contradictions == [(TEXTS[0], [["parcel"], ["size"]])]
+    assert make_corpus(texts, labels, [TEXTS[1]]).contradictions[1] == (TEXTS[1], [["parcel"], []])
+    assert make_corpus(texts, labels, conversations=[row // 6 for row in range(len(texts))]).contradictions == []
+
+
+def test_arrays_are_taken_as_lists_are() -> None:
+    several = np.array(TEXTS), np.array(LABELS), np.array(["sing me a song"]), np.array([1] * 9 + [None] * 87)
+
+    assert make_corpus(*several).held == make_corpus(*(one.tolist() for one in several)).held
+
+
 def test_known_classes_come_first() -> None:
     corpus = make_corpus(TEXTS, LABELS, classes=["size", "warranty"])
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune.data import check, near_duplicates, split
+from finetune.data import check, contradictions, leaking, near_duplicates, split
 
 LABELS = st.lists(st.sampled_from("abcde"), min_size=1, max_size=120)
 
@@ -19,6 +19,9 @@ LABELS = st.lists(st.sampled_from("abcde"), min_size=1, max_size=120)
         (["hi", "bye"], ["a"], "2 texts and 1 labels"),
         (["hi", "x" * 2_000_000], ["a", "a"], "the text in row 1 has 2,000,000 characters; at most 20,000"),
         (["hi", "hey"], [["a"], ["a", " "]], "the label in row 1 is empty"),
+        (["hi", None], ["a", "b"], "the text in row 1 is None; give texts as strings"),
+        (["hi", "hey"], [0, 1], "the label in row 0 is 0; give labels as strings"),
+        (["hi", "hey"], [["a"], [2]], "the label in row 1 is 2; give labels as strings"),
         ([f"hello {n}" for n in range(20_000)], [f"i{n // 2}" for n in range(20_000)], "10,000 different labels"),
         (["hi", " ", "bye"], ["a", "a", "b"], "the text in row 1 is empty"),
         (["hi", "hey", "bye"], ["a", "a", ""], "the label in row 2 is empty"),
@@ -67,6 +70,27 @@ def test_near_duplicates_share_most_of_their_words() -> None:
 
     assert near_duplicates(texts, others) == [(0, 0, 0.8), (0, 1, 1.0)]
     assert near_duplicates(texts, others, alike=0.9) == [(0, 1, 1.0)]
+
+
+def test_what_is_like_a_leak_leaks_as_well() -> None:
+    texts = ["one two three four", "one two three four five", "one two three four five six", "seven"]
+
+    assert near_duplicates(texts[2:3], texts[:1]) == []
+    assert leaking(texts, [1, 2, 3], [0]) == {1, 2}
+    assert leaking(texts, [1, 2, 3], [0], dropped=[1]) == {1}
+
+
+def test_texts_that_stand_there_with_different_labels_are_found() -> None:
+    texts = ["Where is it?", "where  is it?", "hello", "hello", "sing"]
+
+    found = contradictions(texts, [("order",), (), ("hi",), ("hi",), ()])
+
+    assert found == [("Where is it?", [["order"], []])]
+
+
+@pytest.mark.parametrize("text", ["👍", "?", "  "])
+def test_a_text_without_words_is_its_own_near_duplicate(text: str) -> None:
+    assert near_duplicates([text, "hello"], ["hello there", text]) == [(0, 1, 1.0)]
 
 
 @given(text=st.text(st.characters(categories=["Ll", "Nd"]), min_size=1))

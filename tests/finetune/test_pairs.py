@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from finetune.data import near_duplicates
 from finetune.pairs import Pairs, desk_pairs, find_candidates, find_offers, hold_out, make_pairs
 
 ANSWERS = ["Send it back within 60 days.", "Parcels take two days.", "We take Visa.", "Dry the tent first."]
@@ -93,6 +94,16 @@ def test_of_each_answers_questions_some_are_held_out_and_near_duplicates_are_not
         assert {16, 17} & set(split.kept) == {16, 17} or split.leaks == 0
         assert {min(pairs.right[row]) for row in split.held} == {0, 1}
         assert sorted([*split.kept, *split.held]) == list(range(18))
+
+
+def test_twins_of_a_question_that_is_not_held_out_after_all_are_not_either() -> None:
+    questions = [" ".join(f"{chain}w{number}" for number in range(size)) for chain in range(200) for size in (6, 8, 10)]
+    pairs = make_pairs(questions, [ANSWERS[row % 2] for row in range(600)])  # each of a chain is like the next one
+
+    split = hold_out(pairs, 1 / 4, 1000, 0)
+
+    held, kept = ([questions[row] for row in rows] for rows in (split.held, split.kept))
+    assert near_duplicates(held, kept) == []
 
 
 def test_no_more_questions_than_needed_are_held_out() -> None:

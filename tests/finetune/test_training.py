@@ -13,6 +13,7 @@ import pytest
 import torch
 from transformers import BertModel
 
+from finetune.contrast import prefit
 from finetune.lesson import IntentLesson, Messages, in_conversations
 from finetune.methods import Method, apply
 from finetune.network import IntentNetwork
@@ -176,6 +177,16 @@ def test_what_a_turn_means_is_learnt_from_the_turn_before(tiny_bert: TinyBert) -
 
     assert score(memory=True) > 0.99
     assert score(memory=False) < 0.76  # half of the second messages can only be guessed
+
+
+def test_messages_of_which_no_two_belong_together_do_no_harm_before_training(tiny_bert: TinyBert) -> None:
+    labels = np.eye(3, dtype=np.float32)  # each message with labels of its own
+    messages = in_conversations(make_messages([0, 1, 2]), labels, None)
+    encoder = IntentNetwork(apply(tiny_bert(), "full"), labels=3).encoder
+
+    prefit(encoder, messages, SETTINGS, lambda _what, _share: None)
+
+    assert all(bool(one.isfinite().all()) for one in encoder.parameters())
 
 
 def test_several_processes_learn_together(tmp_path: Path) -> None:
