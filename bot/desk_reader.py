@@ -18,10 +18,13 @@ from bot.desk import DESKS, Desk, load_tool_factory, placeholders
 from bot.desk_files import Answer, DeskFile, FactFile
 from bot.fact_checks import fact_check
 from bot.problems import DeskError, Problem
+from finetune.data import MOST_CHARS
+from finetune.labelling import OUT_OF_SCOPE
 from memory import FactSpec
 from retrieval.knowledge import Passage, split_article
 
 Model = TypeVar("Model", bound=BaseModel)
+_LONG = f"Shorten it to {MOST_CHARS:,} characters; where it is several messages, check the quotes around them"
 MIN_MESSAGES = 5  # labelled messages an intent needs before anything can be learnt from it
 # What the bot itself knows, beside facts and what a look-up returns.
 _ALWAYS_KNOWN = {"bot_name", "desk", "handoff", "memory", "date", "label", "value", "question", "reply"}
@@ -80,14 +83,17 @@ class _Reader:
         settings = self._settings()
         answers = self._entries("answers.yaml", "answers", Answer)
         facts = self._facts()
-        messages = self._messages("intents.csv", required=self.taught)
-        test_messages = self._messages("test.csv", required=False)
-        out_of_scope, test_out_of_scope = self._texts("out_of_scope.csv"), self._texts("test_out_of_scope.csv")
+        messages = {
+            "intents.csv": self._messages("intents.csv"),
+            "test.csv": self._messages("test.csv"),
+            "out_of_scope.csv": self._messages("out_of_scope.csv", ("text",)),
+            "test_out_of_scope.csv": self._messages("test_out_of_scope.csv", ("text",)),
+        }
         articles, passages = self._articles()
         replies = self._replies(settings)
         self._check_starters(settings)
         self._check_answers(answers)
-        self._check_messages(messages, test_messages)
+        self._check_messages(messages)
         if settings is None:
             return None
         return Desk(
@@ -98,10 +104,10 @@ class _Reader:
             facts=facts,
             passages=tuple(passages),
             articles=articles,
-            messages=tuple((text, intent) for _, text, intent in messages),
-            out_of_scope=out_of_scope,
-            test_messages=tuple((text, intent) for _, text, intent in test_messages),
-            test_out_of_scope=test_out_of_scope,
+            messages=tuple((text, intent) for _, text, intent in messages["intents.csv"]),
+            out_of_scope=tuple(text for _, text, _ in messages["out_of_scope.csv"]),
+            test_messages=tuple((text, intent) for _, text, intent in messages["test.csv"]),
+            test_out_of_scope=tuple(text for _, text, _ in messages["test_out_of_scope.csv"]),
         )
 
     def _add(self, file: str, place: str, what: str, remedy: str) -> None:
@@ -244,30 +250,30 @@ class _Reader:
                 self._add(name, "row 1", what, f"Begin the file with: {','.join(columns)}")
                 return []
             for row in reader:
-                sound = reader.line_num
+                sound, place = reader.line_num, f"row {reader.line_num}"
                 if None in row:
                     what = "the row has more columns than the first one"
-                    self._add(name, f"row {reader.line_num}", what, 'Put a text with commas in quotes: "Hi, there"')
+                    self._add(name, place, what, 'Put a text with commas in quotes: "Hi, there"')
                     continue
                 values = {column: (row[column] or "").strip() for column in columns}
                 for column, value in values.items():
                     if not value:
-                        self._add(
-                            name, f"row {reader.line_num}", f"the {column} is empty", "Fill it in or remove the row"
-                        )
-                if all(values.values()):
+                        self._add(name, place, f"the {column} is empty", "Fill it in or remove the row")
+                    if len(value) > MOST_CHARS:
+                        self._add(name, place, f"the {column} has {len(value):,} characters", _LONG)
+                if all(0 < len(value) <= MOST_CHARS for value in values.values()):
                     rows.append((reader.line_num, values))
         except csv.Error as error:
             self.unread.add(name)
-            self._add(name, f"row {sound + 1}", f"it is not valid CSV ({error})", "Check the quotes in this row")
+            if "field limit" in str(error):
+                self._add(name, f"row {sound + 1}", f"a text has over {csv.field_size_limit():,} characters", _LONG)
+            else:
+                self._add(name, f"row {sound + 1}", f"it is not valid CSV ({error})", "Check the quotes in this row")
         return rows
 
-    def _messages(self, name: str, *, required: bool) -> list[tuple[int, str, str]]:
-        rows = self._rows(name, ("text", "intent"), required=required)
-        return [(number, row["text"], row["intent"]) for number, row in rows]
-
-    def _texts(self, name: str) -> tuple[str, ...]:
-        return tuple(row["text"] for _, row in self._rows(name, ("text",), required=False))
+    def _messages(self, name: str, columns: tuple[str, ...] = ("text", "intent")) -> list[tuple[int, str, str]]:
+        rows = self._rows(name, columns, required=self.taught and name == "intents.csv")
+        return [(number, row["text"], row.get("intent", OUT_OF_SCOPE)) for number, row in rows]
 
     def _articles(self) -> tuple[dict[str, str], list[Passage]]:
         articles, passages = {}, []
@@ -372,21 +378,18 @@ class _Reader:
         source = self._text("tools.py", required=False) or ""
         return set(regex.findall(r"@tool[^\n]*\n\s*(?:async\s+)?def\s+(\w+)", source)) if factory else set()
 
-    def _check_messages(
-        self,
-        messages: list[tuple[int, str, str]],
-        test_messages: list[tuple[int, str, str]],
-    ) -> None:
-        counts = Counter(intent for _, _, intent in messages)
-        for name, rows in (("intents.csv", messages), ("test.csv", test_messages)):
-            seen: dict[str, tuple[int, str]] = {}
+    def _check_messages(self, messages: Mapping[str, list[tuple[int, str, str]]]) -> None:
+        counts = Counter(intent for _, _, intent in messages["intents.csv"])
+        seen: dict[str, tuple[str, int, str]] = {}
+        for name, rows in messages.items():
             for number, text, intent in rows:
-                if self._lacks("answers.yaml", intent):
+                if intent != OUT_OF_SCOPE and self._lacks("answers.yaml", intent):
                     remedy = "Add it to answers.yaml or correct its name"
                     self._add(name, f"row {number}", f"the intent {intent!r} has no answer", remedy)
-                first, label = seen.setdefault(text.casefold(), (number, intent))
+                file, first, label = seen.setdefault(text.casefold(), (name, number, intent))
                 if label != intent:
-                    what = f"the same message stands in row {first} as {label!r}, here as {intent!r}"
+                    place = f"row {first}" if file == name else f"{file}, row {first},"
+                    what = f"the same message stands in {place} as {label!r}, here as {intent!r}"
                     self._add(name, f"row {number}", what, "Keep the one that is right")
         readable = self.taught and "intents.csv" not in self.unread
         known = self.names.get("answers.yaml", set()) if readable else set()

@@ -19,6 +19,7 @@ from finetune.sheets import read_sheet, write_whole
 
 _INTENTS, _OUTSIDE = "intents.csv", "out_of_scope.csv"
 _COLUMNS = ("text", "intent")
+_FILES = {_INTENTS: _COLUMNS, "test.csv": _COLUMNS, _OUTSIDE: ("text",), "test_out_of_scope.csv": ("text",)}
 _LISTED = 5  # wrong rows that an error lists
 
 
@@ -81,7 +82,7 @@ def _answered(folder: Path) -> set[str]:
 def _new(sheet: Path, labels: Sequence[Label], folder: Path) -> tuple[list[Label], int]:
     """Return the labels whose message is in none of the desk's files, each message once, and how many are in one."""
     held: dict[str, str] = {}
-    for name, columns in ((_INTENTS, _COLUMNS), ("test.csv", _COLUMNS), (_OUTSIDE, ("text",))):
+    for name, columns in _FILES.items():
         if (folder / name).is_file():
             for row in read_sheet(folder / name, columns):
                 held[row["text"].casefold()] = row["intent"] if "intent" in columns else OUT_OF_SCOPE

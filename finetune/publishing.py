@@ -78,6 +78,7 @@ def publish(
             "answer_threshold": solved.answer.threshold,
             "answer_bound": vars(solved.answer),
             "in_scope_threshold": solved.in_scope,
+            "contradictions": len(corpus.contradictions),
             "max_wrong_answers": classifier.max_wrong_answers,
             "max_turned_away": classifier.max_turned_away,
             "interchangeable": sorted(classifier.interchangeable),

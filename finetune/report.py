@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -47,6 +48,9 @@ class Evidence:
         interchangeable: intents that may be taken for each other without that counting as a wrong answer.
         held_out: how many in-scope messages were held out from training.
         out_of_scope: how many out-of-scope messages were learnt from.
+        outside: those messages.
+        measured_outside: the out-of-scope messages that were measured.
+        contradictions: messages that stand there with different labels, and those, none for out of scope.
         leaks: how many messages were not held out because they are near duplicates of ones learnt from.
         history: `losses`, `scores` (0 to 1) and `seconds` since the start, one value for each epoch, and the number
             of the one that was `kept`, counted from 0.
@@ -55,8 +59,6 @@ class Evidence:
         base_sha256: the hash of the weights that training started from.
         seconds: how long each part of the work took, by name.
         made_at: when, in ISO 8601.
-        comparison: rows that compare methods, each with `method`, `parameters_trained`, `minutes`, `accuracy` (a
-            fraction of 1) and `megabytes`.
     """
 
     name: str
@@ -77,7 +79,9 @@ class Evidence:
     settings: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     interchangeable: Sequence[str] = ()
-    comparison: Sequence[Mapping[str, Any]] = ()
+    outside: Sequence[str] = ()
+    measured_outside: Sequence[str] = ()
+    contradictions: Sequence[tuple[str, Sequence[Sequence[str]]]] = ()
 
 
 def make_report(evidence: Evidence) -> dict[str, Any]:
@@ -92,7 +96,9 @@ def make_report(evidence: Evidence) -> dict[str, Any]:
     training, measured, outputs = evidence.training, evidence.measured, evidence.outputs
     empty = LabelledMessages((), (), training.vectors[:0])
     suspects = suspected_label_errors(training)
-    twins = duplicates(measured or empty, training)
+    twins = duplicates(
+        _with_outside(measured or empty, evidence.measured_outside), _with_outside(training, evidence.outside)
+    )
     mistakes = hardest_mistakes(training, measured, outputs, _MISTAKES) if measured and outputs else []
     report: dict[str, Any] = {
         "name": evidence.name,
@@ -108,7 +114,8 @@ def make_report(evidence: Evidence) -> dict[str, Any]:
         "suspected_label_errors_found": len(suspects),
         "duplicates": [asdict(twin) for twin in twins[:_DUPLICATES]],
         "duplicates_found": len(twins),
-        "comparison": [dict(row) for row in evidence.comparison],
+        "contradictions": [{"text": text, "labels": labels} for text, labels in evidence.contradictions[:_DUPLICATES]],
+        "contradictions_found": len(evidence.contradictions),
         "settings": dict(evidence.settings),
         "base_sha256": evidence.base_sha256,
     }
@@ -138,6 +145,12 @@ def _render(report: Mapping[str, Any], page: str) -> str:
 def _breakable(name: str) -> Markup:
     """Return a name that may be broken into lines after its underscores."""
     return Markup("_<wbr>").join(name.split("_"))
+
+
+def _with_outside(messages: LabelledMessages, outside: Sequence[str]) -> LabelledMessages:
+    """Return messages, without their vectors, followed by out-of-scope ones, which have no labels."""
+    texts, labels = [*messages.texts, *outside], [*messages.label_tuples, *[()] * len(outside)]
+    return LabelledMessages(texts, labels, np.zeros((len(texts), 0)))
 
 
 def _data(evidence: Evidence) -> dict[str, Any]:

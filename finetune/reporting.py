@@ -48,6 +48,9 @@ def report_on(
     """
     inside = len(corpus.texts) - corpus.outside
     kept, held = ([row for row in rows if row < inside] for rows in (corpus.kept, corpus.held))
+    outside, held_outside = (
+        [corpus.texts[row] for row in rows if row >= inside] for rows in (corpus.kept, corpus.held)
+    )
     measured, outputs = None, None
     if test is not None:
         measured, outputs = _tested(corpus, solved, test, logits_of)
@@ -69,6 +72,9 @@ def report_on(
         out_of_scope=len(corpus.kept) - len(kept),
         sha256=content_hash(corpus.texts, [corpus.labels_of(row) for row in range(len(corpus.texts))]),
         leaks=corpus.leaks,
+        outside=outside,
+        measured_outside=list(test[2]) if test is not None else held_outside,
+        contradictions=corpus.contradictions,
         history=asdict(taught.history),
         settings={"method": classifier.method, **asdict(taught.settings)},
         seconds=taught.seconds,

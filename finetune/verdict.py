@@ -115,6 +115,9 @@ def _advice(report: Mapping[str, Any]) -> list[str]:
         advice.append("More messages would still help: the learning curve is rising.")
     if count := report["suspected_label_errors_found"]:
         advice.append(f"{_messages(count)} may be labelled wrongly; those to look at first are listed below.")
+    if count := report["contradictions_found"]:
+        stand = "stands" if count == 1 else "stand"
+        advice.append(f"{_messages(count)} {stand} there with different labels; keep the one that is right.")
     if count := report["duplicates_found"]:
         advice.append(
             f"{count} of the messages measured on {'has' if count == 1 else 'have'} a twin among those learnt from, "

@@ -257,6 +257,26 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str, str, str, str]] = {
         append("intents.csv", "HELLO,thanks"),
         *("intents.csv", "row 122", "same message stands in row 78 as 'greeting', here as 'thanks'", "Keep the one"),
     ),
+    "a label and none": (
+        append("out_of_scope.csv", "HELLO"),
+        *("out_of_scope.csv", "row 27", "row 78, as 'greeting', here as 'out_of_scope'", "Keep the one"),
+    ),
+    "tested as something else": (
+        append("test_out_of_scope.csv", "text", "hello"),
+        *("test_out_of_scope.csv", "row 2", "in intents.csv, row 78, as 'greeting'", "Keep the one"),
+    ),
+    "a message as long as a book": (
+        append("intents.csv", f"{'word ' * 5000},thanks"),
+        *("intents.csv", "row 122", "the text has 24,999 characters", "Shorten it to 20,000 characters"),
+    ),
+    "an out-of-scope message as long as a book": (
+        append("out_of_scope.csv", "word " * 5000),
+        *("out_of_scope.csv", "row 27", "the text has 24,999 characters", "Shorten it to 20,000 characters"),
+    ),
+    "a message as long as a library": (
+        append("intents.csv", f"{'word ' * 50000},thanks"),
+        *("intents.csv", "row 122", "a text has over 131,072 characters", "Shorten it to 20,000 characters"),
+    ),
     "too few messages": (
         append(ANSWERS, "  rental:", "    title: Rent a bike", "    text: [We rent bikes.]"),
         *("intents.csv", "", "'rental' has 0 messages", "at least 5"),

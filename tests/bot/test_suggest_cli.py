@@ -229,6 +229,8 @@ def test_a_message_of_the_test_files_is_not_taught(desk_folder: Path, tmp_path: 
     text, intent = read_desk(desk_folder).test_messages[0]
 
     assert accept(sheet_of(tmp_path, [(text, intent)]), desk_folder).there == 1
+    (desk_folder / "test_out_of_scope.csv").write_text("text\ndo you cut hair\n", encoding="utf-8")
+    assert accept(sheet_of(tmp_path, [("Do you cut hair", "out_of_scope")]), desk_folder).there == 1
 
 
 def test_a_sheet_that_nobody_filled_in_is_refused(desk_folder: Path, tmp_path: Path) -> None:

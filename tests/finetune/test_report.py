@@ -22,6 +22,7 @@ from finetune.verdict import of_hundred, percent, verdict
 EVIL = '<script>alert("x")</script><img src=http://example.com/x.png onerror=alert(1)>'
 INTENTS = ["cost_in_$", "delivery & <b>more</b>", "refund"]
 BOUNDED = AnswerThreshold(threshold=0.62, bounded=True, bound=0.042, wrong=0.02, answered=0.8, held_out=300)
+SUNG = ["sing me a song", "what is the weather like"]
 UNBOUNDED = AnswerThreshold(threshold=0.62, bounded=False, bound=0.2, wrong=0.04, answered=0.8, held_out=30)
 
 
@@ -37,7 +38,7 @@ def messages(count: int, seed: int) -> LabelledMessages:
 
 @pytest.fixture(scope="module")
 def evidence() -> Evidence:
-    """Everything there can be: mistakes, out-of-scope messages, a wrong label, a comparison, hostile texts."""
+    """Everything there can be: mistakes, out-of-scope messages, wrong labels, hostile texts."""
     training, measured = messages(60, 0), messages(40, 1)
     training = replace(training, labels=["refund", *training.labels[1:]])
     rng = np.random.default_rng(2)
@@ -64,9 +65,9 @@ def evidence() -> Evidence:
         history={"losses": [2.0, 1.0, 0.8], "scores": [0.5, 0.8, 0.7], "seconds": [3.0, 6.0, 9.0], "kept": 1},
         settings={"method": "lora", "epochs": 3},
         seconds={"Fine-tuning": 9.0},
-        comparison=[
-            {"method": "full", "parameters_trained": 22_713_216, "minutes": 1.5, "accuracy": 0.912, "megabytes": 90.9}
-        ],
+        outside=SUNG,
+        measured_outside=["Sing me a song!", "who are you"],
+        contradictions=[(f"both {EVIL}", [["refund"], []])],
     )
 
 
@@ -82,10 +83,21 @@ def test_the_report_holds_what_it_is_made_of(evidence: Evidence) -> None:
     assert report["history"][1] == {"epoch": 2, "loss": 1.0, "score": 0.8, "seconds": 6.0, "kept": True}
     assert report["suspected_label_errors"][0]["suggested"] == INTENTS[0]
     assert len(report["mistakes"]) == (~evidence.outputs.correct).sum()
-    assert (report["duplicates_found"], len(report["duplicates"])) == (40, 20)  # but for its number each is the same
+    assert (report["duplicates_found"], len(report["duplicates"])) == (41, 20)  # but for its number each is the same
+    assert report["contradictions"] == [{"text": f"both {EVIL}", "labels": [["refund"], []]}]
+    assert "1 message stands there with different labels; keep the one that is right." in report["verdict"]
     assert report["learning_curve"][-1]["messages"] == 60
     assert report["settings"] == {"method": "lora", "epochs": 3}
     assert set(report["seconds"]) == {"Fine-tuning", "Report"}
+
+
+def test_out_of_scope_messages_have_twins_as_well(evidence: Evidence) -> None:
+    report = make_report(
+        replace(evidence, measured=messages(9, 5), outputs=None, training=messages(9, 4), outside=SUNG)
+    )
+    twin = {"text": "Sing me a song!", "labels": [], "other_text": SUNG[0], "other_labels": [], "likeness": 1.0}
+
+    assert twin in report["duplicates"]
 
 
 def test_the_report_is_written_as_json_and_read_back(evidence: Evidence, tmp_path: Path) -> None:
@@ -102,6 +114,7 @@ def test_texts_are_shown_and_never_run(evidence: Evidence, tmp_path: Path) -> No
     assert page.tags["script"] == page.tags["img"] == 0
     assert EVIL in page.text
     assert all(name in page.text for name in INTENTS)
+    assert f"both {EVIL}" in page.text
     assert "<script" not in page.source.lower() and "<b>more" not in page.source
 
 
@@ -153,7 +166,8 @@ def without_mistakes(evidence: Evidence) -> Evidence:
     )
     sure = np.eye(2)[[INTENTS.index(str(label)) for label in seen.labels]] * 0.8 + 0.1
     outputs = Outputs(INTENTS[:2], seen.labels, sure, np.ones(40), 0.62, 0.1)
-    changes = {"history": {}, "comparison": (), "leaks": 0, "source": "held_out", "seconds": {}, "settings": {}}
+    changes = {"history": {}, "leaks": 0, "source": "held_out", "seconds": {}, "settings": {}}
+    changes |= {"contradictions": (), "outside": (), "measured_outside": ()}
     return replace(evidence, training=few, measured=seen, outputs=outputs, **changes)
 
 
