@@ -32,11 +32,13 @@ _FALLBACK_PASSAGE_SIMILARITY = 0.5  # for a desk without out-of-scope messages t
 class Course:
     """How an intent classifier is taught: anew by a method, or, with `start`, from that version on.
 
-    Without `epochs` the number of messages decides. `log` is the file of a log whose labelled messages are learnt too,
-    each with what came before it; `tracker` is empty, `tensorboard` or `wandb`.
+    Without `contrast` and `epochs` the number of messages decides whether the encoder is first taught which messages
+    belong together, and how often they are gone through. `log` is the file of a log whose labelled messages are learnt
+    too, each with the labelled ones before it; `tracker` is empty, `tensorboard` or `wandb`.
     """
 
     method: Method = "full"
+    contrast: bool | None = None
     epochs: int | None = None
     seed: int = 0
     start: str = ""
@@ -101,6 +103,7 @@ def _teach(desk: Desk, course: Course, progress: Progress, about: dict[str, Any]
     policy = desk.settings.policy
     classifier = IntentClassifier(
         method=course.method,
+        contrast=course.contrast,
         epochs=course.epochs,
         seed=course.seed,
         tracker=course.tracker,

@@ -44,6 +44,12 @@ def train_intent_command(
         list[str] | None,
         typer.Option(help="full, lora, adalora, prefix, adapter or head; several (or with commas) are compared."),
     ] = None,
+    contrast: Annotated[
+        bool | None,
+        typer.Option(
+            help="First teach the encoder (not with head) what belongs together; if not set, where labels are few."
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(min=1, help="How often the messages are gone through; as their number asks if not set."),
@@ -69,8 +75,10 @@ def train_intent_command(
     read = read_desk(settings.desk)
     if log is not None and not log.is_file():
         raise RapportError(f"There is no log {log}. Check the name.")
-    how = {"start": start, "log": str(log or ""), "tracker": settings.tracker}
-    courses = [Course(one, epochs, seed, **how) for one in _methods(method)]
+    if start and contrast is not None:
+        raise RapportError("Which messages belong together is taught in a whole training. Leave out --from.")
+    how = {"contrast": contrast, "start": start, "log": str(log or ""), "tracker": settings.tracker}
+    courses = [Course(one, epochs=epochs, seed=seed, **how) for one in _methods(method)]
     trained = _train(read, settings.home, courses)
     best = max(trained, key=lambda one: float(one.classifier.manifest["held_out_accuracy"])).version.name
     if promote:

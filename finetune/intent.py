@@ -105,7 +105,7 @@ class IntentClassifier(ServedClassifier):
 
         corpus = make_corpus(texts, labels, out_of_scope, conversations, self.seed)
         memory = self.memory and corpus.has_conversations
-        settings = plan(corpus, self.method, memory, self.epochs, self.seed, self.tracker)
+        settings = plan(corpus, self.method, memory, self.contrast, self.epochs, self.seed, self.tracker)
         taught = teach(
             corpus,
             self.method,

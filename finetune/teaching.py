@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +39,17 @@ class Taught:
     seconds: Mapping[str, float]  # how long each part took
 
 
-def plan(corpus: Corpus, method: Method, memory: bool, epochs: int | None, seed: int, tracker: str) -> Settings:
-    """Return how a corpus is taught: in 20 epochs where messages are few, down to 7 where they are many."""
+def plan(
+    corpus: Corpus, method: Method, memory: bool, contrast: bool | None, epochs: int | None, seed: int, tracker: str
+) -> Settings:
+    """Return how a corpus is taught: in 20 epochs where messages are few, down to 7 where they are many.
+
+    Where the encoder is taught first which of very few messages belong together, and nothing has a memory to learn, it
+    takes none: from so few, anything more is learnt by heart (EXPERIMENTS.md).
+    """
     if epochs is None:
-        epochs = min(round(6.5 + 5000 / len(corpus.kept)), 20)
+        enough = _are_few(corpus) and contrast is not False and not memory
+        epochs = 0 if enough else min(round(6.5 + 5000 / len(corpus.kept)), 20)
     if method == "head" and not memory:
         epochs = 0  # the probe is all there is to it
     return Settings(
@@ -80,15 +87,14 @@ def teach(
     base_vectors = encode(network.encoder, everything.tokens)
     progress("Reading messages", 1.0)
     vectors = base_vectors[list(corpus.kept)]
-    few = len(corpus.kept) <= _FEW * corpus.width if contrast is None else contrast
-    if few and method != "head":
+    sort_first = _are_few(corpus) if contrast is None else contrast
+    if sort_first and method != "head":
         prefit(network.encoder, taught, settings, progress)
         vectors = encode(network.encoder, taught.tokens)
-        if not memory:
-            settings = replace(settings, epochs=0)  # from so few, anything more is learnt by heart (EXPERIMENTS.md)
     probe(network, vectors, corpus.targets[list(corpus.kept)])
     ready = time.monotonic()
-    soft = None if few or taught.targets.ndim == 2 else soften(taught, vectors, corpus.width, settings.seed)
+    plain = sort_first or taught.targets.ndim == 2  # an encoder that has been told the labels gives no second opinion
+    soft = None if plain else soften(taught, vectors, corpus.width, settings.seed)
     history = train(IntentLesson(network, taught, held, soft=soft), settings, progress, checkpoint)
     unbiased = network.head
     if settings.epochs == 0:  # the head can learn the held-out messages as well: another one says how good it is
@@ -96,3 +102,7 @@ def teach(
         probe(network, encode(network.encoder, everything.tokens), corpus.targets)
     seconds = {"preparing": ready - started, "fine-tuning": time.monotonic() - ready}
     return Taught(network, settings, history, unbiased, base_vectors, seconds)
+
+
+def _are_few(corpus: Corpus) -> bool:
+    return len(corpus.kept) <= _FEW * corpus.width

@@ -79,7 +79,7 @@ def test_methods_are_compared_and_the_best_is_promoted(rapport: Run, gift_desk: 
     assert lora["served_mb"] == pytest.approx(head["served_mb"], rel=0.01)
     assert Path(lora["report"]).parent.name == "intent-0001"
 
-    again = rapport("train", "intent", "--method", "head", "--no-promote", **surroundings)
+    again = rapport("train", "intent", "--method", "head", "--no-contrast", "--no-promote", **surroundings)
     assert again.returncode == 0, again.stderr
     assert "rapport models promote intent-0003" in again.stdout
     listed = json.loads(rapport("models", "list", "--json", **surroundings).stdout)
@@ -92,6 +92,7 @@ def test_methods_are_compared_and_the_best_is_promoted(rapport: Run, gift_desk: 
     [
         (["--method", "full,magic"], "There is no method 'magic'. Use one or several of full, lora"),
         (["--from", "intent-0001", "--method", "head"], "Leave out --method"),
+        (["--from", "intent-0001", "--contrast"], "in a whole training. Leave out --from"),
         (["--from", "intent-0099"], "There is no model 'intent-0099'"),
     ],
 )

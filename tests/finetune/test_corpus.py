@@ -7,6 +7,7 @@ import pytest
 
 from finetune.corpus import make_corpus
 from finetune.data import near_duplicates
+from finetune.teaching import plan
 
 TOPICS = {
     "parcel": "parcel van courier doorstep",
@@ -124,6 +125,26 @@ def test_arrays_are_taken_as_lists_are() -> None:
     several = np.array(TEXTS), np.array(LABELS), np.array(["sing me a song"]), np.array([1] * 9 + [None] * 87)
 
     assert make_corpus(*several).held == make_corpus(*(one.tolist() for one in several)).held
+
+
+@pytest.mark.parametrize(
+    ("contrast", "epochs", "copies", "planned"),
+    [
+        (None, None, 1, 20),  # 84 messages of 3 labels
+        (True, None, 1, 20),
+        (True, 3, 1, 3),
+        (None, None, 3, 0),  # the same ones of 9 labels: so few that the encoder sorts them, and that is all
+        (True, None, 3, 0),
+        (False, None, 3, 20),
+        (None, 3, 3, 3),
+    ],
+)
+def test_how_often_messages_are_gone_through_is_up_to_who_says_so(
+    contrast: bool | None, epochs: int | None, copies: int, planned: int
+) -> None:
+    corpus = make_corpus(TEXTS, [f"{label}{row % copies}" for row, label in enumerate(LABELS)])
+
+    assert plan(corpus, "full", False, contrast, epochs, 0, "").epochs == planned
 
 
 def test_known_classes_come_first() -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bot.desk import BUNDLED, DESKS, Desk
 from bot.desk_reader import read_desk
@@ -88,6 +90,27 @@ def test_what_is_saved_and_loaded_gives_identical_probabilities(models: Models, 
     assert copy.manifest == models.classifier.manifest
 
 
+@pytest.fixture(scope="module")
+def copied(models: Models, tmp_path_factory: pytest.TempPathFactory) -> IntentClassifier:
+    folder = tmp_path_factory.mktemp("copied") / "model"
+    models.classifier.save(folder)
+    return IntentClassifier.load(folder)
+
+
+@settings(max_examples=30, deadline=None)
+@given(texts=st.lists(st.text(st.characters(codec="utf-8"), max_size=60), max_size=4))
+def test_whatever_is_said_a_loaded_model_gives_the_same_probabilities(
+    texts: list[str], models: Models, copied: IntentClassifier
+) -> None:
+    for one, other in zip(copied.assess(texts), models.classifier.assess(texts), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_array_of_texts_is_taken_as_a_list_is(models: Models) -> None:
+    assert models.classifier.predict(np.array(TEXTS)) == models.classifier.predict(TEXTS)
+    assert models.classifier.predict(np.array([], dtype=str)) == []
+
+
 def test_another_kind_of_model_is_refused(prepared_home: Path) -> None:
     with pytest.raises(ModelError, match="does not hold an intent classifier"):
         IntentClassifier.load(encoder_folder(prepared_home))
@@ -125,6 +148,7 @@ def test_a_classifier_that_has_learnt_nothing_is_refused(tmp_path: Path) -> None
     ("texts", "labels", "what"),
     [
         (["hi", "hey"], ["a"], "each text needs its label"),
+        (["hi", "hey"], np.array([0, 1]), "the label in row 0 is .*0.*; give labels as strings"),
         (["hi", "hey"], ["a", "a"], "at least 2"),
         (["hi", "hey", "bye", "ciao"], ["a", "a", "b", "b"], "no label has the 5 different texts"),
     ],
