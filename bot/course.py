@@ -161,15 +161,15 @@ def _extend(
     known = read_rehearsal(start.folder)
     texts, intents = zip(*desk.messages, strict=True)
     new = known.unseen(texts, intents)
-    no_labels: list[tuple[str, ...]] = [()] * len(desk.out_of_scope)
-    outside = known.unseen(desk.out_of_scope, no_labels)
+    none: list[tuple[str, ...]] = [()] * len(desk.out_of_scope)
+    outside = known.unseen(desk.out_of_scope, none)
     if not new and not outside:
         raise RapportError(f"{start.name} has learnt all messages of the desk. Add some, or leave out --from.")
     return classifier.partial_fit(
         [texts[row] for row in new],
         [intents[row] for row in new],
         [desk.out_of_scope[row] for row in outside],
-        outdated=known.outdated([*texts, *desk.out_of_scope], [(intent,) for intent in intents] + no_labels),
+        outdated=known.outdated([*texts, *desk.out_of_scope], [*((intent,) for intent in intents), *none]),
         test=_test(desk),
         progress=progress,
         about=about,

@@ -59,7 +59,8 @@ def train_intent_command(
         str, typer.Option("--from", help="Go on from this version: only messages that are new to it are learnt.")
     ] = "",
     log: Annotated[
-        Path | None, typer.Option(help="A log with labelled messages: what they mean after what came before them.")
+        Path | None,
+        typer.Option(help="A log with labelled messages: what they mean after the labelled ones before them."),
     ] = None,
     promote: Annotated[bool, typer.Option(help="Put the best one into service.")] = True,
     desk: DeskOption = None,
@@ -77,8 +78,7 @@ def train_intent_command(
         raise RapportError(f"There is no log {log}. Check the name.")
     if start and contrast is not None:
         raise RapportError("Which messages belong together is taught in a whole training. Leave out --from.")
-    how = {"contrast": contrast, "start": start, "log": str(log or ""), "tracker": settings.tracker}
-    courses = [Course(one, epochs=epochs, seed=seed, **how) for one in _methods(method)]
+    courses = [Course(one, contrast, epochs, seed, start, str(log or ""), settings.tracker) for one in _methods(method)]
     trained = _train(read, settings.home, courses)
     best = max(trained, key=lambda one: float(one.classifier.manifest["held_out_accuracy"])).version.name
     if promote:

@@ -131,4 +131,4 @@ def hold_out(
 def _rarest(targets: Targets) -> list[int]:
     """Return for each row of 0 and 1 `(n, classes)` the rarest class that it has, -1 for none."""
     rarity = np.where(targets > 0.5, targets.sum(axis=0), np.inf)
-    return np.where(targets.any(axis=1), rarity.argmin(axis=1), -1).tolist()
+    return [int(row.argmin()) if row.min() < np.inf else -1 for row in rarity]

@@ -83,6 +83,7 @@ def teach(
     taught, held = everything.only(corpus.kept), everything.only(corpus.held)
     steps = settings.epochs * -(-len(taught.tokens) // settings.batch_size)
     network = IntentNetwork(apply(load_base(), method, steps), corpus.width, memory)
+    network.encoder.to("cuda" if torch.cuda.is_available() else "cpu")
     progress("Reading messages", 0.0)
     base_vectors = encode(network.encoder, everything.tokens)
     progress("Reading messages", 1.0)
@@ -91,6 +92,7 @@ def teach(
     if sort_first and method != "head":
         prefit(network.encoder, taught, settings, progress)
         vectors = encode(network.encoder, taught.tokens)
+    network.to("cpu")  # from here on, `train` says where
     probe(network, vectors, corpus.targets[list(corpus.kept)])
     ready = time.monotonic()
     plain = sort_first or taught.targets.ndim == 2  # an encoder that has been told the labels gives no second opinion

@@ -285,11 +285,11 @@ class _Run:
             self.ranks.resume()
 
 
-def half_precision() -> bool:
-    """Return whether the forward pass gains from bfloat16 here: on CUDA, and on processors that compute in it."""
-    return torch.cuda.is_available() or bool(torch.cpu._is_avx512_bf16_supported())
+def half_precision(device: torch.device) -> bool:
+    """Return whether the forward pass gains from bfloat16: on CUDA, and on processors that compute in it."""
+    return device.type == "cuda" or (device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported()))
 
 
 def mixed(device: torch.device) -> torch.autocast:
     """Return the context for a forward pass: bfloat16 where that is faster, otherwise nothing."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=half_precision())
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=half_precision(device))

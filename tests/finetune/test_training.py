@@ -17,7 +17,7 @@ from finetune.contrast import prefit
 from finetune.lesson import IntentLesson, Messages, in_conversations
 from finetune.methods import Method, apply
 from finetune.network import IntentNetwork
-from finetune.training import History, Settings, train
+from finetune.training import History, Settings, half_precision, train
 from tests.finetune.conftest import make_messages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -187,6 +187,14 @@ def test_messages_of_which_no_two_belong_together_do_no_harm_before_training(tin
     prefit(encoder, messages, SETTINGS, lambda _what, _share: None)
 
     assert all(bool(one.isfinite().all()) for one in encoder.parameters())
+
+
+def test_a_processor_without_bfloat16_does_without_it_beside_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+
+    assert not half_precision(torch.device("cpu"))
+    assert half_precision(torch.device("cuda"))
 
 
 def test_several_processes_learn_together(tmp_path: Path) -> None:
