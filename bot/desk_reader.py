@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -273,7 +273,7 @@ class _Reader:
 
     def _messages(self, name: str, columns: tuple[str, ...] = ("text", "intent")) -> list[tuple[int, str, str]]:
         rows = self._rows(name, columns, required=self.taught and name == "intents.csv")
-        return [(number, row["text"], row.get("intent", OUT_OF_SCOPE)) for number, row in rows]
+        return [(number, row["text"], row.get("intent", "")) for number, row in rows]
 
     def _articles(self) -> tuple[dict[str, str], list[Passage]]:
         articles, passages = {}, []
@@ -380,19 +380,20 @@ class _Reader:
 
     def _check_messages(self, messages: Mapping[str, list[tuple[int, str, str]]]) -> None:
         counts = Counter(intent for _, _, intent in messages["intents.csv"])
-        seen: dict[str, tuple[str, int, str]] = {}
+        seen: dict[str, dict[str, tuple[int, str]]] = defaultdict(dict)  # by text and file, where it stands first
         for name, rows in messages.items():
             for number, text, intent in rows:
-                if intent != OUT_OF_SCOPE and self._lacks("answers.yaml", intent):
+                if intent and self._lacks("answers.yaml", intent):
                     remedy = "Add it to answers.yaml or correct its name"
                     self._add(name, f"row {number}", f"the intent {intent!r} has no answer", remedy)
-                file, first, label = seen.setdefault(text.casefold(), (name, number, intent))
-                if label != intent:
-                    place = f"row {first}" if file == name else f"{file}, row {first},"
-                    what = f"the same message stands in {place} as {label!r}, here as {intent!r}"
-                    self._add(name, f"row {number}", what, "Keep the one that is right")
-        readable = self.taught and "intents.csv" not in self.unread
-        known = self.names.get("answers.yaml", set()) if readable else set()
+                places = seen[text.casefold()]
+                for file, (first, label) in places.items():
+                    if label != intent and (file == name or not (label and intent)):
+                        was, now = label or OUT_OF_SCOPE, intent or OUT_OF_SCOPE
+                        what = f"the same message stands in row {first} of {file} as {was!r}, here as {now!r}"
+                        self._add(name, f"row {number}", what, "Keep the one that is right")
+                places.setdefault(name, (number, intent))
+        known = self.names.get("answers.yaml", set()) if self.taught and "intents.csv" not in self.unread else set()
         for intent in sorted(known):
             if counts[intent] < MIN_MESSAGES:
                 what = f"the intent {intent!r} has {counts[intent]} message{'s' if counts[intent] != 1 else ''}"

@@ -60,7 +60,7 @@ def train_intent_command(
     ] = "",
     log: Annotated[
         Path | None,
-        typer.Option(help="A log with labelled messages: what they mean after the labelled ones before them."),
+        typer.Option(help="A log with labelled messages: what they mean after those before them."),
     ] = None,
     promote: Annotated[bool, typer.Option(help="Put the best one into service.")] = True,
     desk: DeskOption = None,

@@ -255,15 +255,15 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str, str, str, str]] = {
     ),
     "two labels": (
         append("intents.csv", "HELLO,thanks"),
-        *("intents.csv", "row 122", "same message stands in row 78 as 'greeting', here as 'thanks'", "Keep the one"),
+        *("intents.csv", "row 122", "stands in row 78 of intents.csv as 'greeting', here as 'thanks'", "Keep the one"),
     ),
     "a label and none": (
         append("out_of_scope.csv", "HELLO"),
-        *("out_of_scope.csv", "row 27", "row 78, as 'greeting', here as 'out_of_scope'", "Keep the one"),
+        *("out_of_scope.csv", "row 27", "row 78 of intents.csv as 'greeting', here as 'out_of_scope'", "Keep the one"),
     ),
     "tested as something else": (
         append("test_out_of_scope.csv", "text", "hello"),
-        *("test_out_of_scope.csv", "row 2", "in intents.csv, row 78, as 'greeting'", "Keep the one"),
+        *("test_out_of_scope.csv", "row 2", "in row 78 of intents.csv as 'greeting'", "Keep the one"),
     ),
     "a message as long as a book": (
         append("intents.csv", f"{'word ' * 5000},thanks"),
@@ -276,6 +276,10 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str, str, str, str]] = {
     "a message as long as a library": (
         append("intents.csv", f"{'word ' * 50000},thanks"),
         *("intents.csv", "row 122", "a text has over 131,072 characters", "Shorten it to 20,000 characters"),
+    ),
+    "out of scope among the intents": (
+        append("intents.csv", "sing me a song,out_of_scope"),
+        *("intents.csv", "row 122", "the intent 'out_of_scope' has no answer", "Add it to answers.yaml"),
     ),
     "too few messages": (
         append(ANSWERS, "  rental:", "    title: Rent a bike", "    text: [We rent bikes.]"),
@@ -431,6 +435,12 @@ def test_several_mistakes_in_different_files_are_reported_at_once(folder: Path) 
 
     # An unknown key makes desk.yaml as a whole unusable, so its time zone is looked at once that is mended.
     assert [name for name in names if not found(problems, name)] == ["unknown time zone"]
+
+
+def test_a_test_message_that_was_learnt_with_another_intent_is_no_mistake(folder: Path) -> None:
+    append("test.csv", "hello,thanks")(folder)  # in larger data that happens; the report tells
+
+    assert check_desk(folder) == []
 
 
 def test_a_wrong_desk_is_refused_with_every_mistake_in_the_message(folder: Path) -> None:
