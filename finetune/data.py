@@ -142,7 +142,9 @@ def near_duplicates(texts: Sequence[str], others: Sequence[str], alike: float = 
     emoji, counts as a word. Two sets that alike share one of the few rarest words of either, so only those are looked
     up. Source: Chaudhuri et al., "A Primitive Operator for Similarity Joins in Data Cleaning", ICDE 2006.
     """
-    bags, other_bags = ([frozenset(_WORD.findall(text.lower()) or [text]) for text in some] for some in (texts, others))
+    bags, other_bags = (
+        [frozenset(_WORD.findall(text.lower()) or [text.strip()]) for text in some] for some in (texts, others)
+    )
     common = Counter(word for bag in (*bags, *other_bags) for word in bag)
 
     def rarest(bag: frozenset[str]) -> list[str]:
