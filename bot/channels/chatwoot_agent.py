@@ -92,6 +92,8 @@ class Agent:
         task = delivery.content["task"]
         if task == "end":
             return "ended"
+        if (visitor := delivery.content.get("visitor", delivery.customer_id)) != delivery.customer_id:
+            await run_in_threadpool(self._bot.join, visitor, delivery.customer_id)  # proven only now to be a customer
         if task == "keep":
             try:
                 await self._turn(delivery, lambda: self._keep(delivery))

@@ -51,10 +51,14 @@ class _Conversation(BaseModel):
         this browser's or this address's own.
         """
         person, inbox = self.meta.sender, self.contact_inbox
-        if inbox is None:
-            return f"{ANONYMOUS}chatwoot-{account}-conversation-{self.id}"
-        named = customer_named(person.identifier) if person and person.identifier and inbox.hmac_verified else None
-        return named or f"{ANONYMOUS}chatwoot-{account}-{inbox.id}"
+        proven = person is not None and inbox is not None and inbox.hmac_verified
+        named = customer_named(person.identifier) if proven and person and person.identifier else None
+        return named or self.visitor(account)
+
+    def visitor(self, account: int) -> str:
+        """Return whose conversation it is as long as Chatwoot has no proof."""
+        inbox = self.contact_inbox
+        return f"{ANONYMOUS}chatwoot-{account}-{f'conversation-{self.id}' if inbox is None else inbox.id}"
 
 
 class _Choice(BaseModel):
@@ -146,6 +150,7 @@ def _of_message(told: _MessageEvent, at: datetime) -> Delivery | None:
     account, conversation = told.account.id, told.conversation
     name = conversation_name(account, conversation.id)
     content = {"task": task[0], "text": task[1], "account": account, "conversation": conversation.id}
+    content["visitor"] = conversation.visitor(account)
     chosen = ":chosen" if told.event == "message_updated" else ""
     return Delivery(f"chatwoot:{account}:{told.id}{chosen}", conversation.customer(account), name, at, content)
 

@@ -214,6 +214,15 @@ def test_only_a_proven_contact_is_a_customer(chatwoot: HelpDesk, bot: Chatbot) -
     assert {one["id"] for one in customers(bot.memory.store)} == known
 
 
+def test_a_contact_who_is_proven_in_mid_conversation_goes_on_with_it(chatwoot: HelpDesk, bot: Chatbot) -> None:
+    chatwoot.says("where is my order?")
+    chatwoot.said(1)
+    chatwoot.says("R-10234", verified=True)
+    assert "Parcelway" in chatwoot.said(2)[1]
+    assert said_to(bot, "customer:nora") == [["where is my order?", "R-10234"]]
+    assert [one["id"] for one in customers(bot.memory.store)] == ["customer:nora"]
+
+
 @pytest.mark.parametrize(
     "changed",
     [
