@@ -61,17 +61,17 @@ def main() -> None:
         first = _first(conversations, given.turns)
         write_log(log, first)
         run, seconds, resident = _replay(log, home, scratch / "run")
-        turns = run.info.log.turns
-        sent = _send(first, home)
+        turns, quality, same = run.info.log.turns, _quality(run), _same_as_alone(run, first, home, scratch)
+        sent = _send(first, home)  # last: who wants to be forgotten there leaves the run as well
         results: dict[str, dict[str, float]] = {
             "rapport": {
                 "turns": turns,
                 "turns_per_s": turns / seconds,
                 "resident_mb": resident,
-                **_quality(run),
+                **quality,
             },
             "chat API": {"turns": turns, "turns_per_s": turns / sent},
-            "ratios": {"replay_to_api": sent / seconds, "same_as_alone": _same_as_alone(run, first, home, scratch)},
+            "ratios": {"replay_to_api": sent / seconds, "same_as_alone": same},
         }
         if given.large:
             results["rapport, large"] = _large(conversations, given.large, home, scratch)
