@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -341,5 +342,6 @@ def _within(seconds: float, work: Callable[[], T]) -> T:
         except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
             done.set_exception(error)
 
-    threading.Thread(target=run, name="rapport-look-up", daemon=True).start()
+    context = copy_context()  # callbacks of LangChain travel in it
+    threading.Thread(target=context.run, args=(run,), name="rapport-look-up", daemon=True).start()
     return done.result(seconds)

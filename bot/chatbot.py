@@ -46,6 +46,7 @@ from memory.history import sessions, turn_of_request
 from memory.joining import join
 from memory.places import Scope
 from memory.receipt import Receipt
+from memory.spent import is_spent
 
 _LOG = logging.getLogger(__name__)
 _FINISH_S = 10  # seconds that closing waits for turns under way
@@ -209,6 +210,9 @@ class Chatbot(Runnable[ChatInput, Reply]):
             ValueError: the first id is not a visitor's.
             StoreError: the database cannot be written; nothing is joined.
         """
+        with self.memory.store.read() as connection:
+            if is_spent(connection, visitor_id):  # told with every message, they wait for no turn
+                return 0
         with ExitStack() as held:
             for one in sorted(
                 {one.id for who in (visitor_id, customer_id) for one in sessions(self.memory.store, who)}

@@ -44,8 +44,11 @@ def clean(text: str) -> str:
 
 def clean_long(text: str, limit: int) -> str:
     """Return what `clean` does of a message of any length; what lies far beyond the limit only counts, as spaces."""
-    most = _CLEANED * limit
-    return clean(text) if len(text) <= most else clean(text[:most]).ljust(len(text))
+    text, most = text.strip(), _CLEANED * limit
+    if len(text) <= most:
+        return clean(text)
+    cleaned = clean(text[:most])
+    return cleaned and cleaned.ljust(len(text))
 
 
 def has_words(text: str) -> bool:

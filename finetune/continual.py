@@ -8,7 +8,7 @@ messages than the sample keeps of the old ones; the loss makes up for that (logi
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -71,8 +71,8 @@ def extend_corpus(
     labels: Labels,
     out_of_scope: Sequence[str],
     seed: int,
-) -> tuple[Corpus, int]:
-    """Return the kept sample of a model followed by new messages, and how many rows of the sample are in scope.
+) -> tuple[Corpus, frozenset[int]]:
+    """Return the kept sample of a model with new messages, and the rows of the sample.
 
     An old message that was held out is learnt from where a new one is its near duplicate.
 
@@ -101,19 +101,19 @@ def extend_corpus(
     moved = leaking(whole.texts, held, sorted(set(rows) - set(held)))
     kept = sorted(set(rows) - set(held) | moved)
     whole = replace(whole, kept=tuple(kept), held=tuple(sorted(set(held) - moved)), leaks=leaks + len(moved))
-    return whole, first
+    return whole, frozenset(old)
 
 
 def relearn(
     network: IntentNetwork,
     corpus: Corpus,
-    old: int,
+    old: Collection[int],
     manifest: dict[str, Any],
     settings: Settings,
     progress: Progress,
     checkpoint: Path | None,
 ) -> tuple[Taught, Lasting]:
-    """Teach a network the rows after the first `old` ones, rehearsing those; return it with what lasted.
+    """Teach a network the rows of a corpus, rehearsing the `old` ones; return it with what lasted.
 
     Raises:
         ValueError: the checkpoint belongs to another training.
@@ -125,7 +125,8 @@ def relearn(
     before, _ = outputs(network, held)
     opinions, _ = outputs(network, taught)
     places = _widen(network, corpus, len(manifest["classes"]), bool(manifest["has_outside"]), base_vectors)
-    soft = None if corpus.coding.several else _recall(taught.targets.numpy(), opinions, places, corpus.width)
+    rehearsed = np.isin(corpus.kept, list(old))
+    soft = None if corpus.coding.several else _recall(taught.targets.numpy(), rehearsed, opinions, places, corpus.width)
     lesson = IntentLesson(network, taught, held, soft=soft, balanced=True)
     if (memory := network.head.memory) is not None:
         memory.requires_grad_(False)  # messages alone would teach it to ignore what came before them
@@ -160,7 +161,7 @@ def _widen(
     """
     old = network.head.linear
     places = {label: label for label in range(old_classes)}
-    if had_outside:
+    if had_outside and corpus.outside:
         places[len(corpus.coding.classes)] = old_classes
     network.head.linear = new = _moved(old, places, corpus.width)
     if (memory := network.head.memory) is not None:
@@ -176,13 +177,17 @@ def _widen(
     return places
 
 
-def _recall(targets: np.ndarray, opinions: np.ndarray, places: dict[int, int], width: int) -> Tensor:
-    """Return targets `(n, width)`: of old classes, mostly what the old model thinks by its logits `(n, old width)`."""
+def _recall(
+    targets: np.ndarray, rehearsed: np.ndarray, opinions: np.ndarray, places: dict[int, int], width: int
+) -> Tensor:
+    """Return targets `(n, width)`: of rehearsed rows, mostly what the old model thinks by its logits `(n, old width)`.
+
+    A new message is learnt as it is labelled: of a corrected one the old model thinks what was wrong.
+    """
     soft = np.eye(width)[targets]
-    old = np.isin(targets, list(places))
     thought = np.zeros((len(targets), width))
     thought[:, list(places)] = softmax(opinions, axis=1)[:, list(places.values())]
-    soft[old] = (1 - _OWN_OPINION) * soft[old] + _OWN_OPINION * thought[old]
+    soft[rehearsed] = (1 - _OWN_OPINION) * soft[rehearsed] + _OWN_OPINION * thought[rehearsed]
     return torch.from_numpy(soft).float()
 
 
@@ -197,7 +202,7 @@ def _moved(old: nn.Linear, places: dict[int, int], width: int) -> nn.Linear:
     return new
 
 
-def _lasting(corpus: Corpus, old: int, old_classes: int, before: np.ndarray, after: np.ndarray) -> Lasting:
+def _lasting(corpus: Corpus, old: Collection[int], old_classes: int, before: np.ndarray, after: np.ndarray) -> Lasting:
     inside = len(corpus.texts) - corpus.outside
     classes = len(corpus.coding.classes)
 
@@ -211,8 +216,8 @@ def _lasting(corpus: Corpus, old: int, old_classes: int, before: np.ndarray, aft
             return float((said[:, :classes] == (targets[:, :classes] > 0.5)).all(axis=1).mean())
         return float((logits[rows][:, :width].argmax(axis=1) == targets).mean())
 
-    olds = [place for place, row in enumerate(corpus.held) if row < old]
-    news = [place for place, row in enumerate(corpus.held) if old <= row < inside]
+    olds = [place for place, row in enumerate(corpus.held) if row < inside and row in old]
+    news = [place for place, row in enumerate(corpus.held) if row < inside and row not in old]
     return Lasting(
         accuracy(before, olds, old_classes),
         accuracy(after, olds, classes),

@@ -151,7 +151,7 @@ class IntentClassifier(ServedClassifier):
         manifest = self._served().manifest
         check_rows(texts, labels, out_of_scope)
         source = self._folder
-        known = read_rehearsal(source).without([*texts, *out_of_scope, *outdated])
+        known = read_rehearsal(source).without([*texts, *out_of_scope, *outdated], manifest["classes"])
         corpus, old = continual.extend_corpus(known.sample, manifest, texts, labels, out_of_scope, self.seed)
         network = continual.restore(source, manifest)
         settings = continual.plan(manifest, self.epochs, self.seed, self.tracker)

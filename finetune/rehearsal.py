@@ -28,10 +28,11 @@ class Rehearsal:
         """Return the rows of the messages that were never learnt with these labels."""
         return [row for row, pair in enumerate(zip(texts, labels, strict=True)) if _hash(*pair) not in self.seen]
 
-    def without(self, texts: Collection[str]) -> Rehearsal:
-        """Return this without the messages of some texts, as if those had never been learnt."""
+    def without(self, texts: Collection[str], classes: Sequence[str]) -> Rehearsal:
+        """Return this without the messages of some texts, as any of the classes, as if they had never been learnt."""
         gone = {plain(text) for text in texts}
         dropped = {_hash(one["text"], one["labels"]) for one in self.sample if plain(one["text"]) in gone}
+        dropped |= {_hash(text, labels) for text in texts for labels in ((), *((name,) for name in classes))}
         sample = tuple(one for one in self.sample if plain(one["text"]) not in gone)
         return Rehearsal(sample, self.seen - dropped)
 

@@ -57,16 +57,15 @@ def waiting(store: Store) -> list[Delivery]:
         return [_delivery(row) for row in connection.execute(query)]
 
 
-def still_waiting(store: Store, delivery_id: str) -> Delivery | None:
-    """Return a delivery as far as it has come, None where it is done or was forgotten.
+def is_waiting(store: Store, delivery_id: str) -> bool:
+    """Return whether a delivery is still to be done and was not forgotten.
 
     Raises:
         StoreError: the database cannot be read.
     """
-    query = select(DELIVERIES).where(DELIVERIES.c.id == delivery_id, DELIVERIES.c.content.is_not(None))
+    query = select(DELIVERIES.c.id).where(DELIVERIES.c.id == delivery_id, DELIVERIES.c.content.is_not(None))
     with store.read() as connection:
-        row = connection.execute(query).one_or_none()
-        return _delivery(row) if row else None
+        return connection.scalar(query) is not None
 
 
 def go_on(store: Store, delivery: Delivery) -> bool:

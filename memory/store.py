@@ -27,6 +27,7 @@ from memory.tables import COMMITMENTS, FACTS, TURNS
 
 _LOG = logging.getLogger(__name__)
 _WRITERS = 7_277_670  # names the lock that PostgreSQL's writers take, among all locks of a database
+_MOST_OWED = 1_000_000  # purges counted before counting begins again
 BUSY_MS = 5000  # how long a writer waits for another process before it gives up
 
 
@@ -125,7 +126,7 @@ class Store:
     def owe_purge(self, connection: Connection) -> None:
         """Note in a transaction that deletes that `purge` must follow: if it is cut short, the next start does it."""
         if self.engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("PRAGMA user_version = 1")
+            connection.exec_driver_sql(f"PRAGMA user_version = {_owed(connection) % _MOST_OWED + 1}")
 
     def purge(self) -> None:
         """Leave no trace of rows that were deleted, where that is owed; it takes time in proportion to the files' size.
@@ -149,17 +150,21 @@ class Store:
 
     def _owes_purge(self) -> bool:
         with self.read() as connection:
-            return bool(connection.exec_driver_sql("PRAGMA user_version").scalar())
+            return bool(_owed(connection))
 
     def _overwrite(self) -> bool:
         """Write the file anew and empty the write-ahead log; return whether somebody's reading kept it from that."""
         connection = self.engine.raw_connection()
         try:
             cursor = connection.cursor()
+            owed = cursor.execute("PRAGMA user_version").fetchone()
             cursor.execute("VACUUM")
             busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             if not busy:  # until then the file holds the old pages: whoever is killed here has not purged
-                cursor.execute("PRAGMA user_version = 0")
+                cursor.execute("BEGIN IMMEDIATE")
+                if cursor.execute("PRAGMA user_version").fetchone() == owed:  # no other process owes one meanwhile
+                    cursor.execute("PRAGMA user_version = 0")
+                cursor.execute("COMMIT")
         except sqlite3.Error as error:
             raise StoreError(f"The rows are deleted, but not yet overwritten. {_explain(self.url, error)}") from error
         finally:
@@ -259,6 +264,11 @@ def _read_json(content: str) -> Any:
         return json.loads(content)
     except ValueError:
         return content
+
+
+def _owed(connection: Connection) -> int:
+    """Return which purge of a SQLite database is owed, by its number; 0 where none is."""
+    return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
 
 
 def _explain(url: str, error: Exception) -> str:

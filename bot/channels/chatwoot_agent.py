@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -19,7 +19,7 @@ from bot.channels.turns import RETRY_AFTER_S, TurnQueue
 from bot.chatbot import Chatbot
 from bot.turn import Reply
 from memory.conversation import ForgottenError
-from memory.deliveries import Delivery, finish, go_on, last_outcome, still_waiting, take_in, waiting
+from memory.deliveries import Delivery, finish, go_on, is_waiting, last_outcome, take_in, waiting
 from memory.history import Session, session_of_request, turn_of_request
 
 _LOG = logging.getLogger(__name__)
@@ -39,11 +39,12 @@ class Agent:
         self._store = bot.memory.store
         self._conversations: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._resting: set[str] = set()  # conversations in which something failed, until it is tried again
 
     @property
     def under_way(self) -> int:
-        """How many deliveries are under way or waiting."""
-        return len(self._tasks)
+        """How many deliveries are under way or waiting for others, and not for another try."""
+        return len(self._tasks) - len(self._resting)
 
     async def resume(self) -> None:
         """Go on with what was under way when the last server ended."""
@@ -74,18 +75,30 @@ class Agent:
         task.add_done_callback(self._tasks.discard)
 
     async def _work(self, delivery: Delivery) -> None:
-        lock = self._conversations.setdefault(delivery.conversation, asyncio.Lock())
-        while True:
-            try:
-                async with lock:
-                    kept = await run_in_threadpool(still_waiting, self._store, delivery.id)
-                    if kept is not None:
-                        outcome = await self._do(kept)
-                        await run_in_threadpool(finish, self._store, kept, outcome, self._bot.clock())
+        """Do a delivery; what fails is tried again, with all that has come in its conversation since, in order."""
+        name = delivery.conversation
+        lock = self._conversations.setdefault(name, asyncio.Lock())
+        async with lock:
+            if name in self._resting or await self._is_done(name, [delivery]):
                 return
-            except Exception:  # noqa: BLE001 - the edge of a delivery: it stays kept
-                _LOG.exception("A delivery of %s is tried again in %d s.", delivery.conversation, AGAIN_S)
+            self._resting.add(name)
+        while name in self._resting:
             await asyncio.sleep(AGAIN_S)
+            async with lock:
+                if await self._is_done(name):
+                    self._resting.remove(name)
+
+    async def _is_done(self, conversation: str, deliveries: Sequence[Delivery] = ()) -> bool:
+        """Return whether deliveries are done, all that wait in a conversation if none are named; false if one fails."""
+        try:
+            for one in deliveries or await run_in_threadpool(waiting, self._store):
+                if one.conversation == conversation and await run_in_threadpool(is_waiting, self._store, one.id):
+                    outcome = await self._do(one)
+                    await run_in_threadpool(finish, self._store, one, outcome, self._bot.clock())
+        except Exception:  # noqa: BLE001 - the edge of a delivery: it stays kept
+            _LOG.exception("A delivery of %s is tried again in %d s.", conversation, AGAIN_S)
+            return False
+        return True
 
     async def _do(self, delivery: Delivery) -> str:
         """Do what a delivery asks for and return what became of it."""

@@ -61,7 +61,8 @@ class RateLimits:
             ApiError: it is one too many (429, with `Retry-After`).
         """
         if not self._windows.hit(limit, kind, whose, cost=min(cost, limit.amount)):
-            again = math.ceil(self._windows.get_window_stats(limit, kind, whose).reset_time - time.time())
+            first_ends = self._windows.get_window_stats(limit, kind, whose).reset_time - time.time()
+            again = math.ceil(first_ends) if cost == 1 else limit.get_expiry()  # by then there is room for any cost
             raise ApiError(
                 429,
                 "too_many",

@@ -81,7 +81,7 @@ class Replays:
     def said_by_others(self) -> Iterator[str]:
         """Yield what is left in runs and stories: it is others', who may have said the same."""
         for folder in self._folders():
-            with shelf.lock(folder):
+            with shelf.reading(folder):
                 for name in (TURNS, f"{COMPARISONS}/*/{DIFFERENCES}"):
                     for file in folder.glob(name):
                         with file.open(encoding="utf-8") as lines:
@@ -114,20 +114,31 @@ class Replays:
 
     def _clean_run(self, folder: Path, said: list[str]) -> int:
         """Remove the customer's conversations from a run; return how many turns they had."""
+        if not self._is_in(folder):  # most are in few runs, and some runs may lie where nothing can be written
+            return 0
         with shelf.lock(folder):
-            whole = (folder / RUN).is_file()
-            if shelf.has_begun(folder) and _is_in_work(folder / WORK, self._ids):
-                # `work` tells that there is a run, so it goes after the rest; what was made of it meanwhile, then.
-                for name in (WORK,) if whole else (*_UNFINISHED, WORK, *_UNFINISHED):
-                    _remove(folder / name)
-                    _remove(folder / f".{name}.draft")
-            return self._clean_whole_run(folder, said) if whole else 0
+            if (folder / RUN).is_file():
+                return self._clean_whole_run(folder, said)
+            # `work` tells that there is a run, so it goes after the rest; what was made of it meanwhile, then.
+            for name in (*_UNFINISHED, WORK, *_UNFINISHED):
+                _remove(folder / name)
+                _remove(folder / f".{name}.draft")
+            return 0
+
+    def _is_in(self, folder: Path) -> bool:
+        """Return whether a run holds the customer, or may do so."""
+        if (folder / RUN).is_file():
+            return bool(self._own(folder))
+        return shelf.has_begun(folder) and _is_in_work(folder / WORK, self._ids)
+
+    def _own(self, folder: Path) -> set[str]:
+        """Return the customer's conversations in a whole run."""
+        records = read_lines(ConversationRecord, folder / CONVERSATIONS)
+        return {one.conversation for one in records if one.customer in self._ids}
 
     def _clean_whole_run(self, folder: Path, said: list[str]) -> int:
-        records = read_lines(ConversationRecord, folder / CONVERSATIONS)
-        mine = {one.conversation for one in records if one.customer in self._ids}
-        if not mine:
-            return 0
+        mine = self._own(folder)
+        _remove(folder / WORK)  # the log, where its report was not written yet
         for pattern in ("*.html", "report.json", ".*.draft"):
             for path in list(folder.rglob(pattern)):
                 _remove(path)

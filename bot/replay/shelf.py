@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from finetune.sheets import write_whole
 STORIES = "stories"  # where a home keeps its stories
 _RUNS_ELSEWHERE, _STORIES_ELSEWHERE, _LOCK = "elsewhere.json", "stories.json", ".lock"
 _BEGUN = ("asked", "log.draft", "log.sqlite", "plan.json")  # in `work`: with one of them, a run has begun
+_STAMP = len("2026-11-29T103000-")  # before the log's name in that of a folder
 WHOLE = "-whole"  # how the folder of a run with all memory ends that is made beside one without some
 
 
@@ -53,7 +56,7 @@ def interrupted(home: Path, out: Path | None, log: str) -> Path:
         beside = folder.name.endswith(WHOLE) and folder.with_name(folder.name.removesuffix(WHOLE)).is_dir()
         if (folder / WORK).is_dir() and not (folder / WORK / ASKED).is_dir() and not beside:
             own = _log_of(folder)
-            if own == log or (not own and folder.name.endswith(f"-{Path(log).name.partition('.')[0]}")):
+            if own == log or (not own and folder.name[_STAMP:] == Path(log).name.partition(".")[0]):
                 return folder
     raise RapportError(f"There is no replay of {log} that was interrupted. Begin one, without --resume.")
 
@@ -106,6 +109,18 @@ def has_begun(folder: Path) -> bool:
 def lock(folder: Path) -> FileLock:
     """Return the lock to hold while a run in a folder is changed, or while what it holds is written anew."""
     return FileLock(folder / _LOCK)
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Hold a run's lock while what it holds is read; one in a folder that cannot be written to is changed by nobody."""
+    held = lock(folder)
+    with suppress(OSError):
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def note(home: Path, folder: Path) -> None:

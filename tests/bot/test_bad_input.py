@@ -72,6 +72,11 @@ def test_how_long_a_message_was_is_said_however_long_it_was(bot: Chatbot) -> Non
     assert "1,000,000 characters" in bot.respond("GB29 " * 200_000, "s1", "nora").text
 
 
+def test_what_surrounds_a_message_is_not_part_of_it(bot: Chatbot) -> None:
+    assert bot.respond(" " * 60_000 + "hello", "s1", "nora").action == "answer"
+    assert bot.respond("\x00" * 60_000, "s1", "nora").action == "empty"
+
+
 def test_unicodes_own_line_ends_are_line_ends() -> None:
     assert clean("one\u2028two\u2029three") == "one\ntwo\nthree"
 

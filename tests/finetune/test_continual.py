@@ -11,7 +11,7 @@ from bot.desk import DESKS, Desk
 from bot.desk_reader import read_desk
 from finetune import IntentClassifier
 from finetune.base import load_base
-from finetune.continual import extend_corpus, plan, relearn, restore
+from finetune.continual import _recall, extend_corpus, plan, relearn, restore
 from finetune.data import near_duplicates
 from finetune.lesson import run_head
 from finetune.methods import apply
@@ -139,11 +139,11 @@ NEW = [f"money back for order {number} {'abcdefgh'[number] * 3}" for number in r
 
 def test_a_message_that_is_labelled_anew_is_rehearsed_with_its_new_label_alone() -> None:
     corrected = SAMPLE[0]["text"]
-    kept = Rehearsal(SAMPLE, frozenset()).without([corrected.upper(), SAMPLE[1]["text"]])
+    kept = Rehearsal(SAMPLE, frozenset()).without([corrected.upper(), SAMPLE[1]["text"]], ["lost", "size"])
 
     corpus, old = extend_corpus(kept.sample, MANIFEST, [corrected, *NEW], ["size"] + ["refund"] * 8, [], 0)
 
-    assert old == len(SAMPLE) - 2
+    assert len(old) == len(SAMPLE) - 2
     assert [corpus.labels_of(row) for row, text in enumerate(corpus.texts) if text == corrected] == [["size"]]
     assert SAMPLE[1]["text"] not in corpus.texts
 
@@ -153,7 +153,37 @@ def test_what_was_taken_out_of_the_sample_counts_as_never_learnt(known: Path) ->
     first = next(one for one in kept.sample if one["labels"])
 
     assert kept.unseen([first["text"]], [first["labels"]]) == []
-    assert kept.without([first["text"]]).unseen([first["text"]], [first["labels"]]) == [0]
+    other = kept.without([first["text"]], ["billing"])
+    assert other.unseen([first["text"]], [first["labels"]]) == [0]
+
+
+def test_a_message_that_is_corrected_and_corrected_back_is_new_each_time(known: Path) -> None:
+    beyond = Rehearsal((), read_rehearsal(known).seen)  # learnt, and not in the sample
+    [*sample], classes = read_rehearsal(known).sample, IntentClassifier.load(known).classes_
+    text, labels = next((one["text"], one["labels"]) for one in sample if one["labels"])
+
+    assert beyond.unseen([text], [labels]) == []
+    assert beyond.without([text], classes).unseen([text], [labels]) == [0]
+
+
+def test_a_corrected_message_is_learnt_as_it_is_labelled_now() -> None:
+    targets, rehearsed = np.array([0, 1, 1]), np.array([True, True, False])
+    opinions = np.array([[9.0, 0.0], [9.0, 0.0], [9.0, 0.0]])  # the old model takes all of them for the first class
+
+    soft = _recall(targets, rehearsed, opinions, {0: 0, 1: 1}, 2).numpy()
+
+    assert soft[1].argmax() == 0
+    assert soft[2].tolist() == [0.0, 1.0]
+
+
+def test_a_desk_may_lose_its_out_of_scope_messages() -> None:
+    manifest = {**MANIFEST, "has_outside": True}
+    network = IntentNetwork(apply(load_base(), "head"), 3)
+    corpus, old = extend_corpus(SAMPLE, manifest, NEW, ["refund"] * 8, [], 0)
+
+    taught, _ = relearn(network, corpus, old, manifest, plan(manifest, 1, 0, ""), lambda _what, _share: None, None)
+
+    assert taught.network.head.linear.out_features == 3  # lost, size, refund
 
 
 def test_a_message_is_outdated_where_the_desk_has_it_no_more_or_otherwise() -> None:

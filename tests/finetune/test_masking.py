@@ -82,6 +82,11 @@ def test_a_tidy_text_is_one_line_that_can_be_written(text: str) -> None:
     assert tidy(tidied) == tidied
 
 
+@pytest.mark.parametrize("text", ["ann@a.com...bob@b.com", "a@x.com+c@d.com", "x@y.com..new@y.com"])
+def test_addresses_that_touch_are_masked_both(text: str) -> None:
+    assert "@" not in mask(text)
+
+
 def test_a_very_long_word_is_read_once() -> None:
     word = "a" * 1_000_000  # looked at from each of its letters, it would take hours
     assert mask(word) == word

@@ -274,6 +274,22 @@ def test_purging_while_another_program_reads_says_what_is_left(
     impatient.close()
 
 
+def test_each_purge_that_is_owed_has_a_number_so_that_no_other_programs_is_struck_off(
+    database: Path, store: Store
+) -> None:
+    other, numbers = Store(store.url), list[int]()
+    for one in (store, other, store):
+        with one.write() as connection:
+            one.owe_purge(connection)
+        with closing(sqlite3.connect(database)) as reader:
+            numbers += reader.execute("PRAGMA user_version").fetchone()
+    assert len({0, *numbers}) == 4
+    other.purge()
+    with closing(sqlite3.connect(database)) as reader:
+        assert reader.execute("PRAGMA user_version").fetchone() == (0,)
+    other.close()
+
+
 def test_purging_waits_for_its_turn_among_the_writers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "BUSY_MS", 50)
     impatient = Store(f"sqlite:///{tmp_path}/one.sqlite")

@@ -24,4 +24,12 @@ _TEAMS = (
     "of office online operator order orders payment payments phone reception returns sales secret service services "
     "shop staff store support team the unknown user visitor web website"
 )
-ORDINARY = frozenset(f"{_FIRST_NAMES} {_SURNAMES} {_TEAMS}".split())
+_SMALL = (  # of names made up for a mailbox ("My Account"), and of names of several words ("Jan de Vries")
+    "al all am are back been ben better bin but by can claim claims closed contacts da das de del den der di done "
+    "du el en fast first free from get go had has have her here him his how if is its just kid la le les lo los los "
+    "me miss more mr mrs ms my next not now off on one only open or our out own please post question questions "
+    "refund refunds repair repairs request requests return returned shipment shipping some technical tell ten test "
+    "that them then they this three ticket tickets tracking two under up update updates us use vom von want "
+    "warranty was we were what when where which who why with would yes your zu zum zur"
+)
+ORDINARY = frozenset(f"{_FIRST_NAMES} {_SURNAMES} {_TEAMS} {_SMALL}".split())

@@ -72,9 +72,9 @@ def _hider(draft: Draft) -> Callable[[str], str]:
     """
     small = {word for one in draft.messages for word in _WORD.findall(one.text) if word.islower()}
     names = {EMAIL.sub(lambda match: match[0].partition("@")[0], name).strip() for name in draft.names}
-    parts = {part.lower() for name in names for part in _WORD.findall(name) if len(part) > 1}
-    doubtful = parts & ORDINARY
-    sure = parts - doubtful | {name for name in names if " " in name}
+    parts = {part for name in names for part in _WORD.findall(name) if len(part) > 1}
+    doubtful = {part.lower() for part in parts} & ORDINARY
+    sure = {part for part in parts if part.lower() not in doubtful} | {name for name in names if " " in name}
     patterns = [rf"(?i:{_alternatives(sure)})"] if sure else []
     if plain := {part.capitalize() for part in doubtful - small}:
         patterns.append(_alternatives(plain))

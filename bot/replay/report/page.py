@@ -42,7 +42,7 @@ def write_report(run: Run, against: Run | None = None, out: Path | None = None) 
         RapportError: a file of a run is gone or damaged, or there is no such comparison.
         OSError: the report cannot be written.
     """
-    with shelf.lock(run.folder):  # nobody is forgotten between reading and writing
+    with shelf.reading(run.folder):  # nobody is forgotten between reading and writing
         return _written(run, against, out)
 
 

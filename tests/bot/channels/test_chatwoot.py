@@ -138,12 +138,15 @@ def test_a_busy_chatwoot_is_asked_again_and_a_refusal_is_taken(
 def test_what_failed_is_tried_again_without_a_restart(
     chatwoot: HelpDesk, bot: Chatbot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chatwoot_agent, "AGAIN_S", 0.01)
-    chatwoot.refusals.extend([401, 401])
-    chatwoot.says("do you sell gift cards?")
-    assert len(chatwoot.said(1)) == 1
+    monkeypatch.setattr(chatwoot_agent, "AGAIN_S", 0.5)
+    chatwoot.refusals.append(401)
+    chatwoot.says("where is my order R-10234?")
+    chatwoot.wait(lambda: not chatwoot.refusals)
+    chatwoot.says("do you sell gift cards?")  # while the first one waits for another try
+    first, second = chatwoot.said(2)
+    assert "R-10234" in first and "gift card" in second
     chatwoot.wait(lambda: not waiting(bot.memory.store))
-    assert said_to(bot) == [["do you sell gift cards?"]]
+    assert said_to(bot) == [["where is my order R-10234?", "do you sell gift cards?"]]
 
 
 def test_a_handoff_calls_the_team_with_a_summary_and_the_bot_is_silent(chatwoot: HelpDesk, bot: Chatbot) -> None:

@@ -230,6 +230,26 @@ def test_nothing_is_left_of_a_run_killed_while_it_was_put_together(tmp_path: Pat
     assert shelf.new_folder(tmp_path, folder, "log.jsonl") == folder
 
 
+def test_a_run_that_cannot_be_written_to_stands_in_the_way_of_nobody_else(tmp_path: Path) -> None:
+    run = _written(tmp_path / "replays" / "run")
+    (run.folder / ".lock").mkdir()  # no lock can be made here, as on a disk that can only be read
+    others = Replays(tmp_path, "nobody")
+    assert others.erase([]) == 0
+    assert "".join(others.said_by_others())
+    assert page.write_report(run, out=tmp_path / "report.html").is_file()
+    with pytest.raises(OSError):
+        Replays(tmp_path, "ann").erase([])
+
+
+def test_what_a_page_asked_for_stays_with_a_run_that_does_not_hold_the_customer(tmp_path: Path) -> None:
+    folder = _written(tmp_path / "replays" / "run").folder
+    (folder / "work" / "asked").mkdir(parents=True)
+    assert Replays(tmp_path, "nobody").erase([]) == 0
+    assert (folder / "work" / "asked").is_dir()
+    Replays(tmp_path, "ann").erase([])
+    assert not (folder / "work").exists()
+
+
 def test_a_run_of_an_export_knows_a_customer_by_the_name_that_their_portal_gave_them(tmp_path: Path) -> None:
     masked = Mask(read_secret(tmp_path)).pseudonym("42")
     run = _written(tmp_path / "replays" / "run", ("42", masked, "customer:42", "142"))

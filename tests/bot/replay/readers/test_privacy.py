@@ -71,6 +71,23 @@ def test_words_for_those_who_answer_stay_in_what_was_said() -> None:
     assert texts(masked(*said, names=["Support Team", "Order Bot", "Account Name"])) == said
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Refund Team", "I want a refund please"),
+        ("Shipping Support", "how much is shipping?"),
+        ("My Account", "where is my order"),
+        ("Jan de Vries", "ik wil de bestelling"),
+    ],
+)
+def test_a_name_made_of_small_words_takes_none_of_them_away(name: str, said: str) -> None:
+    assert texts(masked(said, names=[name])) == [said]
+
+
+def test_a_name_is_found_whatever_its_first_letter_is_in_small() -> None:
+    assert texts(masked("I am İlker", "thanks, İLKER", names=["İlker Yılmaz"])) == ["I am [name]", "thanks, [name]"]
+
+
 def test_masks_and_addresses_are_no_names() -> None:
     said = masked("mail ida@shop.example, see shop.example", names=["ida@shop.example", "E-Mail Phone"])
 
