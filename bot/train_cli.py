@@ -115,7 +115,7 @@ def models_list(desk: DeskOption = None, home: HomeOption = None, as_json: JsonO
     read = read_desk(settings.desk)
     versions, present = Versions(settings.home, read.name), fingerprint(read)
     promoted = versions.promoted()
-    rows = [_listed(version, version.name in promoted, present) for version in versions.all()]
+    rows = [version.listed(promoted, present) for version in versions.all()]
     if as_json:
         print_json(rows)
     else:
@@ -229,20 +229,6 @@ def _row(desk: Desk, trained: Trained) -> dict[str, Any]:
         "served_mb": _size(folder, "*.onnx"),
         **about.get("lasting", {}),
         "report": str(folder / "report.html"),
-    }
-
-
-def _listed(version: Version, promoted: bool, present: str) -> dict[str, Any]:
-    about = version.about
-    return {
-        "name": version.name,
-        "kind": version.kind,
-        "promoted": promoted,
-        "trained_at": about.get("trained_at"),
-        "method": about.get("method"),
-        "held_out_accuracy": about.get("held_out_accuracy"),
-        "for_this_desk": version.fingerprint == present,
-        "damaged": not about,
     }
 
 

@@ -14,7 +14,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,19 @@ class Version:
     def fingerprint(self) -> str:
         """The fingerprint of the desk it was taught on."""
         return str(self.about.get("fingerprint", ""))
+
+    def listed(self, promoted: Collection[str], fingerprint: str) -> dict[str, Any]:
+        """Return what a list says of it, given the names of promoted versions and the desk's present fingerprint."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "promoted": self.name in promoted,
+            "trained_at": self.about.get("trained_at"),
+            "method": self.about.get("method"),
+            "held_out_accuracy": self.about.get("held_out_accuracy"),
+            "for_this_desk": self.fingerprint == fingerprint,
+            "damaged": not self.about,
+        }
 
 
 class Promotion(BaseModel):

@@ -77,9 +77,9 @@ def forget(memory: ConversationMemory, scope: Scope, files: Sequence[Files] = ()
             gone = {place.table.name: place.delete(connection, scope) for place in PLACES}
         new_epoch = update(CUSTOMERS).where(CUSTOMERS.c.id == scope.customer_id).values(epoch=time.time_ns())
         connection.execute(new_epoch)
-        if any(gone.values()):
+        if rows_went := any(gone.values()):
             memory.store.owe_purge(connection)
-    if any(gone.values()):
+    if rows_went:
         memory.drop_caches(scope.customer_id)
     memory.store.purge()  # also one that an earlier erasure owes
     return Erased(scope, {**gone, **removed}, newest, [*evidence, *of_files], stays)

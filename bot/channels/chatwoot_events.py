@@ -51,9 +51,8 @@ class _Conversation(BaseModel):
         this browser's or this address's own.
         """
         person, inbox = self.meta.sender, self.contact_inbox
-        proven = person is not None and inbox is not None and inbox.hmac_verified
-        named = customer_named(person.identifier) if proven and person and person.identifier else None
-        return named or self.visitor(account)
+        name = person.identifier if person and inbox and inbox.hmac_verified else None
+        return (customer_named(name) if name else None) or self.visitor(account)
 
     def visitor(self, account: int) -> str:
         """Return whose conversation it is as long as Chatwoot has no proof."""
@@ -149,8 +148,13 @@ def _of_message(told: _MessageEvent, at: datetime) -> Delivery | None:
         return None
     account, conversation = told.account.id, told.conversation
     name = conversation_name(account, conversation.id)
-    content = {"task": task[0], "text": task[1], "account": account, "conversation": conversation.id}
-    content["visitor"] = conversation.visitor(account)
+    content = {
+        "task": task[0],
+        "text": task[1],
+        "account": account,
+        "conversation": conversation.id,
+        "visitor": conversation.visitor(account),
+    }
     chosen = ":chosen" if told.event == "message_updated" else ""
     return Delivery(f"chatwoot:{account}:{told.id}{chosen}", conversation.customer(account), name, at, content)
 

@@ -40,6 +40,7 @@ from bot.replay.run_folder import (
     to_line,
     write_value,
 )
+from bot.replay.staging import LOG
 from memory.fingerprints import windows
 from memory.secret import read_secret
 
@@ -206,7 +207,7 @@ def _is_in_work(work: Path, ids: Collection[str]) -> bool:
     Raises:
         RapportError: what it has read is damaged.
     """
-    log = work / "log.sqlite"
+    log = work / LOG
     if not log.is_file():
         return True
     query = "SELECT 1 FROM customers WHERE customer = ?"

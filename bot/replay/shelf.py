@@ -17,7 +17,7 @@ from finetune.sheets import write_whole
 
 STORIES = "stories"  # where a home keeps its stories
 _RUNS_ELSEWHERE, _STORIES_ELSEWHERE, _LOCK = "elsewhere.json", "stories.json", ".lock"
-_BEGUN = ("asked", "log.draft", "log.sqlite", "plan.json")  # in `work`: with one of them, a run has begun
+_BEGUN = (ASKED, "log.draft", LOG, "plan.json")  # in `work`: with one of them, a run has begun
 _STAMP = len("2026-11-29T103000-")  # before the log's name in that of a folder
 WHOLE = "-whole"  # how the folder of a run with all memory ends that is made beside one without some
 

@@ -1,4 +1,4 @@
-"""A tiny BERT made on the spot, so that what training does can be seen in a second."""
+"""A tiny BERT made on the spot, so that what training does can be seen in a second, and a small desk to learn."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
+from bot.desk import DESKS, Desk
+from bot.desk_reader import read_desk
+
 VOCABULARY = 200
+
+
+@pytest.fixture(scope="session")
+def starter() -> Desk:
+    return read_desk(DESKS / "starter")
 
 
 @pytest.fixture(scope="session")

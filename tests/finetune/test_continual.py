@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.desk import DESKS, Desk
-from bot.desk_reader import read_desk
+from bot.desk import Desk
 from finetune import IntentClassifier
 from finetune.base import load_base
 from finetune.continual import _recall, extend_corpus, plan, relearn, restore
@@ -21,11 +20,6 @@ from finetune.tokens import Tokens
 from retrieval.model_folder import ModelError
 
 LIMITS = {"max_wrong_answers": 0.04, "max_turned_away": 0.02, "interchangeable": ("greeting", "thanks")}
-
-
-@pytest.fixture(scope="module")
-def starter() -> Desk:
-    return read_desk(DESKS / "starter")
 
 
 def split(desk: Desk, later: set[str]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:

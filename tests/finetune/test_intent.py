@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.desk import BUNDLED, DESKS, Desk
-from bot.desk_reader import read_desk
+from bot.desk import BUNDLED, Desk
 from bot.models import Models, encoder_folder, intent_folder
 from finetune import IntentClassifier
 from finetune.evaluation import evaluate
@@ -27,11 +26,6 @@ print(IntentClassifier.load(sys.argv[1]).predict([sys.argv[2]])[0])
 heavy = {"torch", "transformers", "sentence_transformers", "sklearn", "onnx"} & set(sys.modules)
 sys.exit(f"serving imported {heavy}" if heavy else 0)
 """
-
-
-@pytest.fixture(scope="module")
-def starter() -> Desk:
-    return read_desk(DESKS / "starter")
 
 
 @pytest.fixture(scope="module")

@@ -7,16 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.desk import DESKS, Desk
-from bot.desk_reader import read_desk
+from bot.desk import Desk
 from finetune import IntentClassifier
 from finetune.corpus import Corpus, make_corpus
 from finetune.diagnosis import content_hash
-
-
-@pytest.fixture(scope="module")
-def starter() -> Desk:
-    return read_desk(DESKS / "starter")
 
 
 @pytest.fixture(scope="module")

@@ -129,18 +129,11 @@ def _models(router: APIRouter, bot: Chatbot, templates: Templates) -> None:
     @router.get("/models")
     def models() -> HTMLResponse:
         """Every version of the desk's models, the newest first, each with what was measured of it."""
-        serve, desk = versions.promoted(), fingerprint(bot.desk)
-        rows = [
-            {
-                "name": one.name,
-                "trained": _minute(bot, datetime.fromisoformat(one.about["trained_at"])) if one.about else "damaged",
-                "accuracy": one.about.get("held_out_accuracy"),
-                "serves": one.name in serve,
-                "other_desk": one.fingerprint != desk,
-                "has_report": (one.folder / _REPORT).is_file(),
-            }
-            for one in reversed(versions.all())
-        ]
+        promoted, desk = versions.promoted(), fingerprint(bot.desk)
+        rows = [one.listed(promoted, desk) for one in reversed(versions.all())]
+        for row in rows:
+            row["trained"] = _minute(bot, datetime.fromisoformat(row["trained_at"])) if row["trained_at"] else ""
+            row["has_report"] = (versions.folder / row["name"] / _REPORT).is_file()
         return templates.page("models", title="Models", rows=rows)
 
     @router.get("/models/{name}/report")
