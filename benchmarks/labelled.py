@@ -13,10 +13,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Labelled:
-    """Messages to learn from and messages to measure on; `outside` ones are out of scope, where there are any.
-
-    `validation` rows are kept apart where the data keeps them apart.
-    """
+    """Messages to learn from and messages to measure on; `outside` ones are out of scope, where there are any."""
 
     texts: tuple[str, ...]
     labels: tuple[str, ...]
@@ -24,18 +21,6 @@ class Labelled:
     test_labels: tuple[str, ...]
     outside: tuple[str, ...] = ()
     test_outside: tuple[str, ...] = ()
-    validation_texts: tuple[str, ...] = ()
-    validation_labels: tuple[str, ...] = ()
-    validation_outside: tuple[str, ...] = ()
-
-    def with_validation(self) -> Labelled:
-        """Return the data with its validation rows among those to learn from."""
-        return replace(
-            self,
-            texts=self.texts + self.validation_texts,
-            labels=self.labels + self.validation_labels,
-            outside=self.outside + self.validation_outside,
-        )
 
     def only(self, wanted: Callable[[str], bool]) -> Labelled:
         """Return the messages whose labels are wanted."""
@@ -66,9 +51,6 @@ def read(folder: Path) -> Labelled:
             test_labels=parts["test"][1],
             outside=parts["oos_train"][0],
             test_outside=parts["oos_test"][0],
-            validation_texts=parts["val"][0],
-            validation_labels=parts["val"][1],
-            validation_outside=parts["oos_val"][0],
         )
     if (folder / "train.csv").is_file() and (folder / "test.csv").is_file():
         return Labelled(*_columns(folder / "train.csv"), *_columns(folder / "test.csv"))
