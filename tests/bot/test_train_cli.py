@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -105,6 +108,23 @@ def test_several_methods_on_several_processes_are_refused(rapport: Run) -> None:
     done = rapport("train", "intent", "--method", "full,lora", WORLD_SIZE=2)
 
     assert "Name one with --method" in refusal(done)
+
+
+def test_two_processes_train_one_model(gift_desk: Path, bare_home: Path) -> None:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "app"]
+    done = subprocess.run(
+        [*launcher, "train", "intent", "--desk", gift_desk, "--method", "full", "--epochs", "1"],
+        env=os.environ | {"RAPPORT_HOME": str(bare_home), "OMP_NUM_THREADS": "1"},
+        cwd=DESKS.parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    (made,) = (bare_home / "models" / "gifts").glob("intent-*")
+    assert json.loads((made / "manifest.json").read_text(encoding="utf-8"))["held_out_accuracy"] > 0.5
+    assert done.stdout.count("is promoted") == 1
 
 
 def interrupt_when(is_due: Callable[[], bool], monkeypatch: pytest.MonkeyPatch) -> None:
