@@ -113,7 +113,7 @@ def test_several_methods_on_several_processes_are_refused(rapport: Run) -> None:
 def test_two_processes_train_one_model(gift_desk: Path, bare_home: Path) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "app"]
     done = subprocess.run(
-        [*launcher, "train", "intent", "--desk", gift_desk, "--method", "full", "--epochs", "1"],
+        [*launcher, "train", "intent", "--desk", gift_desk, "--epochs", "1"],
         env=os.environ | {"RAPPORT_HOME": str(bare_home), "OMP_NUM_THREADS": "1"},
         cwd=DESKS.parents[1],
         capture_output=True,

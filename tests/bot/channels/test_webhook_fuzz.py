@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.chatbot import Chatbot
@@ -18,32 +18,32 @@ from bot.settings import Settings
 from memory import Store
 from tests.bot.channels.conftest import bearer
 from tests.bot.channels.serving import serving, whole
+from tests.bot.channels.test_fuzz import FUZZED, json_values
 from tests.schema_fuzz import UNLIMITED
 
-FUZZED = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
-
 words = st.text(max_size=40) | st.sampled_from(["hello", "/delivery_time{", "\x00", "\ud800", "\u2028", ""])
-anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | words,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
-    max_leaves=6,
-)
-parts = st.lists(st.fixed_dictionaries({"type": st.just("text") | anything, "text": words | anything}), max_size=3)
+
+
+def mostly(right: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """What belongs in a place, or one time in eight anything: most bodies get behind the door, with little wrong."""
+    return st.integers(0, 7).flatmap(lambda drawn: right if drawn else json_values | words)
+
+
+parts = st.lists(st.fixed_dictionaries({"type": mostly(st.just("text")), "text": mostly(words)}), max_size=3)
 messages = st.fixed_dictionaries(
-    {"role": st.sampled_from(["user", "assistant", "system"]) | anything, "content": words | parts | anything}
+    {"role": mostly(st.sampled_from(["user", "user", "assistant", "system"])), "content": mostly(words | parts)}
 )
 chats = st.fixed_dictionaries(
-    {"messages": st.lists(messages, max_size=4) | anything},
+    {"messages": mostly(st.lists(messages, min_size=1, max_size=3)), "user": mostly(st.just("nora"))},
     optional={
-        "model": anything,
-        "stream": st.booleans() | anything,
-        "stream_options": st.fixed_dictionaries({"include_usage": st.booleans()}) | anything,
-        "user": st.just("nora") | anything,
-        "metadata": st.fixed_dictionaries({"session_id": words | anything}) | anything,
+        "model": json_values,
+        "stream": mostly(st.booleans()),
+        "stream_options": mostly(st.fixed_dictionaries({"include_usage": mostly(st.booleans())})),
+        "metadata": mostly(st.fixed_dictionaries({"session_id": mostly(words)})),
     },
 )
 said = st.fixed_dictionaries(
-    {"sender": st.just("nora") | anything, "message": words | anything}, optional={"metadata": anything}
+    {"sender": mostly(st.just("nora")), "message": mostly(words)}, optional={"metadata": json_values}
 )
 
 
@@ -68,7 +68,7 @@ def post(client: httpx.Client, path: str, body: bytes) -> httpx.Response:
 
 
 @FUZZED
-@given(chats | anything)
+@given(mostly(chats))
 @example({"messages": [{"role": "user", "content": "hello"}], "stream": True})
 @example({"messages": [{"role": "user", "content": "hello"}], "metadata": {"session_id": "\ud800"}})
 def test_whatever_a_chat_client_sends_is_answered_or_refused_in_words(client: httpx.Client, body: object) -> None:
@@ -76,7 +76,7 @@ def test_whatever_a_chat_client_sends_is_answered_or_refused_in_words(client: ht
 
 
 @FUZZED
-@given(said | anything)
+@given(mostly(said))
 @example({"sender": "\x00", "message": "hello"})
 @example({"sender": 9**400, "message": "hello"})
 def test_whatever_a_channel_of_rasas_sends_is_answered_or_refused_in_words(client: httpx.Client, body: object) -> None:
@@ -88,7 +88,7 @@ def test_whatever_a_channel_of_rasas_sends_is_answered_or_refused_in_words(clien
 @example(b"[" * 100_000, "/v1/chat/completions")
 @example(b'{"message": "\xff"}', "/webhooks/rest/webhook")
 def test_bytes_that_are_no_json_are_refused(client: httpx.Client, body: bytes, path: str) -> None:
-    post(client, path, body)
+    assert post(client, path, body).status_code >= 400
 
 
 def test_a_genuine_body_gets_through(client: httpx.Client) -> None:
