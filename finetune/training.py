@@ -117,7 +117,11 @@ def train(
     if settings.epochs == 0 or not (learning := [one for one in lesson.model.parameters() if one.requires_grad]):
         lesson.model.eval()
         return History()
-    accelerator = Accelerator(log_with=settings.tracker or None, project_dir=checkpoint.parent if checkpoint else ".")
+    accelerator = Accelerator(
+        cpu=not torch.cuda.is_available(),  # unless told, it takes no part among several processes without CUDA
+        log_with=settings.tracker or None,
+        project_dir=checkpoint.parent if checkpoint else ".",
+    )
     run = _Run(lesson, settings, accelerator, learning)
     history, first = History(), 0
     if checkpoint is not None and checkpoint.is_file():
@@ -204,7 +208,9 @@ class _Run:
         """Take one pass over the rows and return the mean loss; `progress` is told how much of all epochs is done."""
         torch.manual_seed(self.settings.seed * 1000 + epoch)
         self.model.train()
-        mine = self._batches(epoch)[self.accelerator.process_index :: self.accelerator.num_processes]
+        batches = self._batches(epoch)
+        mine = batches[self.accelerator.process_index :: self.accelerator.num_processes]
+        mine = mine or batches[:1]  # each takes as many steps, also where there are more processes than batches
         total = 0.0
         for done, rows in enumerate(mine[: self.steps_an_epoch], 1):
             self._set_rates()

@@ -209,5 +209,6 @@ def test_several_processes_learn_together(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    assert first["processes"] == 2
     assert first["score"] > 0.9
     assert same(first["weights"], second["weights"])

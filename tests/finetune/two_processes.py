@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from transformers import BertConfig, BertModel
 
 from finetune.lesson import IntentLesson, in_conversations
@@ -25,7 +26,8 @@ config = BertConfig(
 messages = in_conversations(make_messages(labels), np.array(labels), None)
 lesson = IntentLesson(IntentNetwork(apply(BertModel(config, add_pooling_layer=False), "full"), 4), messages, messages)
 history = train(lesson, Settings(epochs=16, learning_rate=2e-3, batch_size=8, patience=16))
+weights = [one.detach() for one in lesson.model.parameters()]
 torch.save(
-    {"score": max(history.scores), "weights": [one.detach() for one in lesson.model.parameters()]},
+    {"processes": PartialState().num_processes, "score": max(history.scores), "weights": weights},
     Path(sys.argv[1]) / f"{os.environ['RANK']}.pt",
 )
