@@ -85,5 +85,6 @@ class Shop(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    shop = ThreadingHTTPServer(("127.0.0.1", PORT), Shop)
     print(f"A shop on http://127.0.0.1:{PORT}")  # noqa: T201
-    ThreadingHTTPServer(("127.0.0.1", PORT), Shop).serve_forever()
+    shop.serve_forever()
