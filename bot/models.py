@@ -24,7 +24,7 @@ from retrieval.knowledge import rerank
 from retrieval.model_folder import MANIFEST, ModelError
 
 # Raised whenever training or export changes in a way that makes older models stale.
-RECIPE = 7
+RECIPE = 8
 INTENT, ANSWER = "intent", "answer"
 _RERANKED = 10  # passages that an answer classifier judges
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from finetune.methods import Method
 
 Floats = NDArray[np.floating]
-BATCH = 1  # no padding, and a score in 8-bit arithmetic does not depend on the pairs beside it
+BATCH = 1  # pairs are of all lengths, and padding costs more than a batch gains
 
 
 class AnswerClassifier(ServedClassifier):

@@ -16,9 +16,10 @@ from finetune.answer_calibration import Judged, solve
 from finetune.answer_report import make_answer_report
 from finetune.answer_teaching import MAX_TOKENS, TaughtAnswers
 from finetune.base import base_folder
-from finetune.export import quantize, write_onnx
+from finetune.export import write_onnx
 from finetune.methods import Method, merge
 from finetune.pairs import Offer, Pairs
+from finetune.quantization import quantize
 from finetune.ranking import AnswerNetwork
 from finetune.report import write_report
 from finetune.training import Progress

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
@@ -11,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 
 from finetune.base import base_folder, load_base
 from finetune.methods import merge
 from finetune.network import MEMORY_TURNS, Encoder, Head, WithStates
+from finetune.quantization import quantize
 from retrieval.encoder import BASE_SHA256, DIM, MAX_TOKENS
 from retrieval.model_folder import new_folder, write_manifest
 from retrieval.together import STATES
@@ -30,16 +29,22 @@ def export_base(target: Path) -> None:
     """Write the pinned base as an encoder's model folder."""
     with new_folder(target) as folder:
         export_encoder(Encoder(load_base()), folder)
-        about = {"kind": "encoder", "name": f"minilm-{BASE_SHA256[:12]}", "dim": DIM, "max_tokens": MAX_TOKENS}
+        about = {"kind": "encoder", "name": f"minilm-{BASE_SHA256[:12]}-int8", "dim": DIM, "max_tokens": MAX_TOKENS}
         write_manifest(folder, {**about, "base_sha256": BASE_SHA256})
 
 
 def export_encoder(encoder: Encoder, folder: Path) -> None:
-    """Write `model.onnx`, token ids and mask `(B, T)` to unit vectors `(B, H)` and their states, and the tokenizer."""
+    """Write `model.onnx`, as `write_encoder` does and then reduced to 8-bit products, and the tokenizer."""
+    write_encoder(encoder, folder / "model.onnx")
+    quantize(folder / "model.onnx")
+    shutil.copyfile(base_folder() / "tokenizer.json", folder / "tokenizer.json")
+
+
+def write_encoder(encoder: Encoder, path: Path) -> None:
+    """Write a model that turns token ids and mask `(B, T)` into unit vectors `(B, H)` and their states."""
     plain = WithStates(Encoder(merge(encoder.bert)))
     mask = (_IDS > 0).long()
-    write_onnx(plain, {"input_ids": _IDS, "attention_mask": mask}, ("vector", STATES), folder / "model.onnx", _DYNAMIC)
-    shutil.copyfile(base_folder() / "tokenizer.json", folder / "tokenizer.json")
+    write_onnx(plain, {"input_ids": _IDS, "attention_mask": mask}, ("vector", STATES), path, _DYNAMIC)
 
 
 def export_head(head: Head, folder: Path) -> None:
@@ -92,15 +97,3 @@ def write_onnx(
         if not np.allclose(got, expected[rows], atol=_TOLERANCE):
             worst = np.abs(got - expected[rows]).max()
             raise RuntimeError(f"the exported model differs from the trained one by {worst:.4f}")
-
-
-def quantize(path: Path) -> None:
-    """Turn the weights of a model's matrix products into 8-bit integers, in place."""
-    draft = path.with_suffix(".int8")
-    quiet = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # it recommends a preparation that this model does not need
-    try:
-        quantize_dynamic(path, draft, weight_type=QuantType.QInt8, per_channel=True)
-    finally:
-        logging.disable(quiet)
-    draft.replace(path)

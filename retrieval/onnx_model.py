@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -27,15 +27,17 @@ def session(file: Path) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    options.add_session_config_entry("session.x64quantprecision", "1")  # without VNNI, 8-bit products would overflow
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
 class OnnxModel:
     """Runs `model.onnx` of a model folder on texts or pairs of texts, in length-sorted batches of at most `batch`.
 
-    Single texts from several threads at once are run together (`retrieval.together`). A batch runs on the thread that
-    asks for it: two messages on two cores then take half as long as each of them spread
-    over both. `manifest` is the folder's, where it has been read and its hashes checked already.
+    The vector of a text is the same, to the last bit, alone and among others. Single texts from several threads at
+    once are run together (`retrieval.together`). A batch runs on the thread that asks for it: two messages on two cores
+    then take half as long as each of them spread over both. `manifest` is the folder's, where it has been read and its
+    hashes checked already.
 
     Raises:
         ModelError: the folder is missing, incomplete or altered.
@@ -75,11 +77,7 @@ class OnnxModel:
             return {"vector": self._together.vector(encodings[0]).reshape(1, -1)}
         order = sorted(range(len(texts)), key=lambda row: len(encodings[row].ids))
         parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self.outputs}
-        batches = [
-            [encodings[row] for row in order[start : start + self._batch]]
-            for start in range(0, len(order), self._batch)
-        ]
-        for outputs in self._run_batches(batches):
+        for outputs in self._run_batches(list(self._batches([encodings[row] for row in order]))):
             for name, values in outputs.items():
                 parts[name].append(values)
         back = np.argsort(np.asarray(order, dtype=np.int64))
@@ -109,11 +107,28 @@ class OnnxModel:
         same = all(map(np.array_equal, together, alone))
         return same and np.allclose(together, self._run_batch(probes)["vector"], atol=1e-5)
 
+    def _batches(self, encodings: Sequence[Any]) -> Iterator[list[Any]]:
+        """Yield texts that are sorted by length in batches: of one length each where padding would change bits."""
+        batch: list[Any] = []
+        for encoding in encodings:
+            is_longer = bool(batch) and self._together is not None and len(encoding.ids) > len(batch[0].ids)
+            if is_longer or len(batch) == self._batch:
+                yield batch
+                batch = []
+            batch.append(encoding)
+        if batch:
+            yield batch
+
     def _run_batches(self, batches: Sequence[Sequence[Any]]) -> list[dict[str, NDArray[np.float32]]]:
+        run = self._run_batch if self._together is None else self._run_exactly
         if len(batches) == 1:
-            return [self._run_batch(batches[0])]
+            return [run(batches[0])]
         with ThreadPoolExecutor(THREADS) as pool:
-            return list(pool.map(self._run_batch, batches))
+            return list(pool.map(run, batches))
+
+    def _run_exactly(self, encodings: Sequence[Any]) -> dict[str, NDArray[np.float32]]:
+        """Return for texts of one length the vectors that each has by itself."""
+        return {"vector": np.stack([pooled(states) for states in self._states(encodings)])}
 
     def _run_batch(self, encodings: Sequence[Any], outputs: Sequence[str] = ()) -> dict[str, NDArray[np.float32]]:
         outputs = outputs or self.outputs

@@ -63,7 +63,7 @@ def test_a_text_means_the_same_alone_and_among_others(models: Models) -> None:
     together = models.classifier.predict_proba(TEXTS)
     alone = np.concatenate([models.classifier.predict_proba([text]) for text in TEXTS])
 
-    np.testing.assert_allclose(together, alone, atol=1e-4)
+    np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
 def test_no_texts_give_no_rows(models: Models) -> None:

@@ -109,8 +109,8 @@ def test_the_exported_model_computes_what_was_taught(method: Method, taught: Tau
     head = onnxruntime.InferenceSession(tmp_path / "head.onnx")
     got = encoder.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})[0]
 
-    np.testing.assert_allclose(got, vectors.numpy(), atol=1e-5)
-    np.testing.assert_allclose(head.run(None, {"vector": got})[0], logits.numpy(), atol=1e-4)
+    assert ((got * vectors.numpy()).sum(axis=1) > 0.999).all()  # the encoder's products are in 8 bits
+    np.testing.assert_allclose(head.run(None, {"vector": vectors.numpy()})[0], logits.numpy(), atol=1e-4)
 
 
 def test_what_another_method_learnt_is_refused(tiny_bert: TinyBert, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_every_text_becomes_a_unit_vector(encoder: Encoder, texts: list[str]) ->
 def test_a_text_gets_the_same_vector_alone_and_in_a_batch_in_the_order_given(encoder: Encoder) -> None:
     texts = TEXTS + [f"message number {n}" for n in range(130)]  # three batches
     together = encoder.encode(texts)
-    np.testing.assert_allclose(together, np.concatenate([encoder.encode([text]) for text in texts]), atol=1e-5)
+    np.testing.assert_array_equal(together, np.concatenate([encoder.encode([text]) for text in texts]))
 
 
 def test_the_same_text_gets_exactly_the_same_vector(encoder: Encoder, folder: Path) -> None:
@@ -103,14 +103,14 @@ def test_an_altered_file_is_refused(folder: Path, name: str) -> None:
         Encoder(folder)
 
 
-def test_vectors_are_those_of_sentence_transformers(encoder: Encoder) -> None:
+def test_vectors_are_near_those_of_sentence_transformers(encoder: Encoder) -> None:
     from sentence_transformers import SentenceTransformer
 
     from finetune.base import base_folder
 
     texts = ["where is my parcel?", "Das Zelt ist undicht.", "I ordered two pairs of boots last week and got only one."]
     expected = SentenceTransformer(str(base_folder()), device="cpu").encode(texts, normalize_embeddings=True)
-    assert np.abs(encoder.encode(texts) - expected).max() < 1e-4
+    assert ((encoder.encode(texts) * expected).sum(axis=1) > 0.99).all()  # products are in 8 bits
 
 
 def test_what_was_encoded_ahead_is_what_a_message_has_by_itself(encoder: Encoder) -> None:
@@ -119,7 +119,7 @@ def test_what_was_encoded_ahead_is_what_a_message_has_by_itself(encoder: Encoder
     encoder.encode_ahead(texts)
     ahead = np.stack([encoder.encode([text])[0] for text in texts])
     np.testing.assert_array_equal(encoder.encode(texts), ahead)
-    np.testing.assert_allclose(ahead, alone, atol=1e-6)
+    np.testing.assert_array_equal(ahead, alone)
     encoder.encode_ahead([*texts, "and a tent"])
     np.testing.assert_array_equal(encoder.encode(texts), ahead)
     encoder.encode_ahead([])
