@@ -1,4 +1,4 @@
-"""Serving over loopback: what HTTP adds to a turn, a crowd of customers at once, and memory over many turns.
+"""Serving over loopback: what HTTP adds to a turn, a crowd at once, messages encoded together, memory over many turns.
 
     python -m benchmarks.serving --json benchmarks/results/serving.json        about four minutes and the memory part
     python -m benchmarks.serving --quick --json /tmp/serving.json              half a minute
@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle, islice
@@ -34,12 +35,13 @@ from benchmarks.report import ROOT
 from benchmarks.serving_bot import open_bot
 from bot.desk import BUNDLED
 from bot.desk_reader import read_desk
-from bot.models import prepare
+from bot.models import load, prepare
 from bot.settings import read_settings
 
-PARTS = ("overhead", "crowd", "memory")
+PARTS = ("overhead", "crowd", "together", "memory")
 _SLICES = 4  # in which the two servers take turns
 _TIMEOUT_S = 60
+_WAITING = 32  # messages that wait at once where they are encoded together
 
 
 @dataclass(frozen=True)
@@ -243,6 +245,37 @@ def measure_crowd(rapport: Server, gradio: Server, plan: Plan) -> report.Results
     return {**figures, "ratios": {"messages_per_s_to_gradio": round(ratio, 2)}}
 
 
+def measure_together(models: Path) -> report.Results:
+    """Return what encoding a message for classifier and recall takes, one after the other and many waiting at once.
+
+    They take turns, three times, no message twice; processor time, since waiting costs none.
+    """
+    served = load(read_desk(BUNDLED), models)
+    texts = list(dict.fromkeys(messages()))
+    alone, together = list[float](), list[float]()
+
+    def encode(text: str) -> None:
+        served.classifier.encode([text])
+        served.encoder.encode([text])
+
+    def spend(found: list[float], part: list[str], run: Callable[[list[str]], object]) -> None:
+        before = time.process_time()
+        run(part)
+        found.append((time.process_time() - before) * 1000 / len(part))
+
+    with ThreadPoolExecutor(_WAITING) as waiting:
+        list(waiting.map(encode, texts[:_WAITING]))  # threads begin
+        size = (len(texts) - _WAITING) // 6
+        for place in range(_WAITING, _WAITING + 6 * size, 2 * size):
+            spend(alone, texts[place : place + size], lambda part: [encode(text) for text in part])
+            spend(together, texts[place + size : place + 2 * size], lambda part: list(waiting.map(encode, part)))
+    found = {"encoding_alone_cpu_ms": statistics.mean(alone), "encoding_together_cpu_ms": statistics.mean(together)}
+    return {
+        "rapport": {name: round(value, 2) for name, value in found.items()},
+        "ratios": {"encoding_alone_to_together": round(statistics.mean(alone) / statistics.mean(together), 2)},
+    }
+
+
 def measure_memory(server: Server, plan: Plan) -> report.Results:
     """Return how a server's memory grows over many turns of customers who come and go."""
     make, texts, done, errors, at = rapport_customer(server), messages(), 0, 0, {}
@@ -278,6 +311,7 @@ def measure(parts: list[str], models: Path, plan: Plan) -> report.Results:
             rapport = start("rapport", "rapport")
             found += [measure_overhead(rapport, scratch, models, plan)] if "overhead" in parts else []
             found += [measure_crowd(rapport, start("gradio", "gradio"), plan)] if "crowd" in parts else []
+        found += [measure_together(models)] if "together" in parts else []
         if "memory" in parts:
             found += [measure_memory(start("rapport", "memory"), plan)]
         for part in found:
