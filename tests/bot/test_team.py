@@ -113,7 +113,7 @@ def test_models_are_listed_with_their_reports(inside: TestClient) -> None:
     assert inside.get("/team/models/intent-9999/report").status_code == 404
 
 
-PAGES = ["", "/memory", "/conversations", "/conversations/s1", "/models", "/models/intent-0001/report"]
+PAGES = ["", "/memory", "/conversations", "/conversations/s1", "/models", "/models/{version}/report"]
 
 
 @pytest.mark.parametrize("path", [f"/team{page}" for page in PAGES])
@@ -121,6 +121,7 @@ def test_nobody_but_the_team_sees_a_page(
     bot: Chatbot, visit: Callable[..., TestClient], path: str, home: Path, clock: Clock
 ) -> None:
     bot.respond("hello", "s1", "customer:nora")
+    path = path.format(version=bot.models.version)
     client, keys = visit(), Keys(home, clock)
     visitor, _ = Callers(bot.settings, bot).visitors.issue()
 
