@@ -22,13 +22,15 @@ from retrieval.hybrid import fuse
 class Judged:
     """Held-out questions: for each the logits of the answers that retrieval offers, which are `right`, its own scores.
 
-    A right answer need not be among them; `answerable` `(n,)` says which questions have one at all.
+    A right answer need not be among them; `answerable` `(n,)` says which questions have one at all, and `own` `(n,)` is
+    the highest logit of a question's right answers, offered or not: minus infinity where it has none.
     """
 
     logits: Sequence[Floats]
     right: Sequence[Bools]
     found: Sequence[Floats]
     answerable: Bools
+    own: Floats
 
     def only(self, rows: Sequence[int]) -> Judged:
         """Return some of the questions."""
@@ -37,6 +39,7 @@ class Judged:
             [self.right[row] for row in rows],
             [self.found[row] for row in rows],
             self.answerable[list(rows)],
+            self.own[list(rows)],
         )
 
 

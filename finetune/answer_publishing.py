@@ -52,7 +52,7 @@ def publish(
     judged = judge_held_out(pairs, taught.offers, OnnxModel(folder, basics, batch=BATCH))
     solved = solve(judged, max_wrong)
     report = make_answer_report(pairs, taught, judged, solved, max_wrong, method, about)
-    write_report(folder, report, "answer_report.html.jinja")
+    write_report(folder, report, "answer")
     manifest = {
         **basics,
         "slope": solved.slope,
@@ -84,13 +84,26 @@ def export_answers(network: AnswerNetwork, folder: Path) -> None:
 
 
 def judge_held_out(pairs: Pairs, offers: Sequence[Offer], model: OnnxModel) -> Judged:
-    """Return what the model that will serve says of what retrieval offers for the held-out questions."""
-    texts = [(pairs.questions[offer.question], pairs.answers[one]) for offer in offers for one in offer.answers]
-    logits = model.run(texts)["logits"].astype(np.float64)
-    edges = np.cumsum([len(offer.answers) for offer in offers])[:-1]
+    """Return what the model that will serve says of what retrieval offers for the held-out questions.
+
+    It also reads the right answers that retrieval does not offer.
+    """
+    read = [list(dict.fromkeys([*offer.answers, *sorted(pairs.right[offer.question])])) for offer in offers]
+    texts = [
+        (pairs.questions[offer.question], pairs.answers[one])
+        for offer, ones in zip(offers, read, strict=True)
+        for one in ones
+    ]
+    edges = np.cumsum([len(ones) for ones in read])[:-1]
+    logits = np.split(model.run(texts)["logits"].astype(np.float64), edges)
+    own = [
+        row[np.isin(ones, sorted(pairs.right[offer.question]))].max(initial=-np.inf)
+        for offer, ones, row in zip(offers, read, logits, strict=True)
+    ]
+    offered = [row[: len(offer.answers)] for offer, row in zip(offers, logits, strict=True)]
     right = [np.isin(offer.answers, sorted(pairs.right[offer.question])) for offer in offers]
     answerable = np.array([bool(pairs.right[offer.question]) for offer in offers])
-    return Judged(np.split(logits, edges), right, [offer.scores for offer in offers], answerable)
+    return Judged(offered, right, [offer.scores for offer in offers], answerable, np.array(own))
 
 
 def _merged(network: AnswerNetwork) -> AnswerNetwork:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
-import numpy as np
-from scipy.special import expit
-
-from finetune.answer_calibration import Judged, Ranked, SolvedAnswers, halves
+from finetune.answer_calibration import Judged, SolvedAnswers, halves
+from finetune.answer_diagnosis import hardest_mistakes, learning_curve, suspected_answers
+from finetune.answer_evaluation import answer_figures
 from finetune.answer_teaching import TaughtAnswers
-from finetune.calibration import Bools, Floats, expected_calibration_error, fewest_messages, reliability
+from finetune.calibration import fewest_messages
 from finetune.diagnosis import content_hash
-from finetune.evaluation import risk_coverage
 from finetune.methods import Method
-from finetune.pairs import Offer, Pairs
-from finetune.ranking import mean_average_precision
+from finetune.pairs import Pairs
 from finetune.report import epochs
 from finetune.verdict import percent, promise
 from retrieval.encoder import BASE_SHA256
 
 _MISTAKES = 20
+_SUSPECTS = 30
 
 
 def make_answer_report(
@@ -39,7 +38,9 @@ def make_answer_report(
 
     Figures are of the held-out questions, each half judged by what was solved on the other one.
     """
+    started = time.perf_counter()
     ranked, said = halves(judged, max_wrong)
+    suspects = suspected_answers(pairs, taught, judged, solved)
     fitting = [[pairs.answers[one] for one in sorted(right)] for right in pairs.right]
     report: dict[str, Any] = {
         "name": str(about.get("desk", "an answer classifier")),
@@ -53,15 +54,18 @@ def make_answer_report(
             "sha256": content_hash(pairs.questions, fitting),
         },
         "thresholds": _thresholds(solved, max_wrong),
-        "figures": _figures(judged, ranked, said),
-        "learning_curve": [],
+        "figures": answer_figures(judged, ranked, said),
+        "learning_curve": [asdict(point) for point in learning_curve(pairs, taught, judged)],
         "history": epochs(asdict(taught.history)),
-        "mistakes": _mistakes(pairs, taught.offers, ranked),
+        "mistakes": [asdict(mistake) for mistake in hardest_mistakes(pairs, taught, ranked, _MISTAKES)],
+        "suspected_label_errors": [asdict(suspect) for suspect in suspects[:_SUSPECTS]],
+        "suspected_label_errors_found": len(suspects),
         "settings": {"method": method, **asdict(taught.settings)},
         "base_sha256": BASE_SHA256,
-        "seconds": {"Fine-tuning": (taught.history.seconds or [0.0])[-1]},
     }
     report["verdict"] = _verdict(report)
+    fine_tuning = (taught.history.seconds or [0.0])[-1]
+    report["seconds"] = {"Fine-tuning": fine_tuning, "Report": round(time.perf_counter() - started, 1)}
     plain: dict[str, Any] = json.loads(json.dumps(report, allow_nan=False))
     return plain
 
@@ -81,62 +85,34 @@ def _thresholds(solved: SolvedAnswers, max_wrong: float) -> dict[str, Any]:
     }
 
 
-def _figures(judged: Judged, ranked: Ranked, said: Bools) -> dict[str, Any]:
-    sure, correct = ranked.sure, ranked.correct
-    raw = expit([one[place] for one, place in zip(judged.logits, ranked.first, strict=True)])
-    return {
-        "questions": len(judged.logits),
-        "map": _map(judged, ranked.scores),
-        "map_by_retrieval": _map(judged, judged.found),
-        "first_right": _first(judged, ranked.scores),
-        "first_right_by_retrieval": _first(judged, judged.found),
-        "answered": float(said.mean()),
-        "wrong_of_answered": float((~correct[said]).mean()) if said.any() else 0.0,
-        "reliability": reliability(sure, correct),
-        "reliability_before": reliability(raw, correct),
-        "expected_calibration_error": expected_calibration_error(sure, correct),
-        "expected_calibration_error_before": expected_calibration_error(raw, correct),
-        **risk_coverage(sure, correct),
-    }
-
-
-def _map(judged: Judged, scores: Sequence[Floats]) -> float:
-    """Return the mean average precision over the questions that have an answer, 0 for one where none is offered."""
-    return mean_average_precision(
-        [(scores[row], judged.right[row]) for row in np.flatnonzero(judged.answerable).tolist()]
-    )
-
-
-def _first(judged: Judged, scores: Sequence[Floats]) -> float:
-    """Return the share of the questions that have an answer for which a right one comes first."""
-    rows = np.flatnonzero(judged.answerable).tolist()
-    return float(np.mean([judged.right[row][scores[row].argmax()] for row in rows]))
-
-
-def _mistakes(pairs: Pairs, offers: Sequence[Offer], ranked: Ranked) -> list[dict[str, Any]]:
-    wrong = np.flatnonzero(~ranked.correct)
-    hardest = wrong[np.argsort(-ranked.sure[wrong], kind="stable")][:_MISTAKES].tolist()
-    return [
-        {
-            "question": pairs.questions[offers[row].question],
-            "said": pairs.answers[offers[row].answers[ranked.first[row]]],
-            "probability": float(ranked.sure[row]),
-            "right": next((pairs.answers[one] for one in sorted(pairs.right[offers[row].question])), ""),
-        }
-        for row in hardest
-    ]
-
-
 def _verdict(report: Mapping[str, Any]) -> list[str]:
     """Return what a support lead should know first, most important sentence first."""
-    figures = report["figures"]
+    figures, count = report["figures"], report["suspected_label_errors_found"]
     said = round(100 * figures["answered"])
     wrong = f"{percent(figures['wrong_of_answered'])} of them wrongly" if said else "so none of them wrongly"
-    return [
+    sentences = [
         f"Of 100 questions it would answer {said} from the text that fits best, {wrong}; on the others it is silent.",
         promise(report["thresholds"], "question"),
         f"A right text came first for {percent(figures['first_right'])} of the questions that have one; by retrieval "
         f"alone for {percent(figures['first_right_by_retrieval'])}.",
+        _scope(figures),
         f"This was measured on {figures['questions']} questions held out from training: thresholds were solved on one "
         "half and measured on the other, both ways.",
     ]
+    if count:
+        whose = "1 question has" if count == 1 else f"{count} questions have"
+        sentences.append(f"{whose} perhaps the wrong text or lack one; those to look at first are listed below.")
+    return sentences
+
+
+def _scope(figures: Mapping[str, Any]) -> str:
+    if "out_of_scope_caught" not in figures:
+        return (
+            "How well it tells questions that a text fits from those that none fits is not known: there were only "
+            "questions of one kind to measure on."
+        )
+    silent = round(100 * figures["out_of_scope_false_alarms"])
+    return (
+        f"Of 100 questions that none of the texts found for them fits it would rightly leave "
+        f"{100 * figures['out_of_scope_caught']:.0f} unanswered; of 100 that one of them fits it would leave {silent}."
+    )

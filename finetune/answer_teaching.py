@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from transformers import BertModel
 from transformers.models.bert.modeling_bert import BertSelfAttention
@@ -31,13 +32,20 @@ _HEAD_LEARNING_RATE = 1e-3
 
 @dataclass(frozen=True)
 class TaughtAnswers:
-    """A trained network, what it was taught by, and what retrieval offers for the held-out questions."""
+    """A trained network, what it was taught by, and what retrieval offers for the held-out questions.
+
+    `quiz` are the questions it learnt from with their wrong answers; `vectors` `(questions, H)` and `answer_vectors`
+    `(answers, H)` are unit vectors of the frozen encoder.
+    """
 
     network: AnswerNetwork
     settings: Settings
     history: History
     split: HoldOut
+    quiz: Quiz
     offers: list[Offer]
+    vectors: NDArray[np.float32]
+    answer_vectors: NDArray[np.float32]
 
 
 def teach(
@@ -58,7 +66,11 @@ def teach(
     split = hold_out(pairs, _HELD_OUT, _MOST_HELD_OUT, seed)
     torch.manual_seed(seed)
     bert = load_base()
-    taught, held, offers = _mine(pairs, split, Encoder(bert), progress)
+    progress("Finding wrong answers", 0.0)
+    encoder, tokens = Encoder(bert), Tokens(256)
+    vectors, answer_vectors = encode(encoder, tokens(pairs.questions)), encode(encoder, tokens(pairs.answers))
+    quiz, held, offers = _mine(pairs, split, vectors, answer_vectors)
+    progress("Finding wrong answers", 1.0)
     if epochs is None:
         epochs = int(np.clip(round(_STEPS * _BATCH / len(split.kept)), 1, 10))
     new_answers = any(group is not None for group in pairs.groups)
@@ -74,8 +86,9 @@ def teach(
     )
     steps = epochs * -(-len(split.kept) // _BATCH)
     network = AnswerNetwork(_lighten(apply(bert, method, steps), half=method == "full" and not new_answers))
-    lesson = AnswerLesson(network, Tokens(MAX_TOKENS), pairs, taught, held)
-    return TaughtAnswers(network, settings, train(lesson, settings, progress, checkpoint), split, offers)
+    lesson = AnswerLesson(network, Tokens(MAX_TOKENS), pairs, quiz, held)
+    history = train(lesson, settings, progress, checkpoint)
+    return TaughtAnswers(network, settings, history, split, quiz, offers, vectors, answer_vectors)
 
 
 def _lighten(bert: nn.Module, half: bool) -> nn.Module:
@@ -94,21 +107,18 @@ def _lighten(bert: nn.Module, half: bool) -> nn.Module:
     return bert
 
 
-def _mine(pairs: Pairs, split: HoldOut, encoder: Encoder, progress: Progress) -> tuple[Quiz, Quiz, list[Offer]]:
+def _mine(
+    pairs: Pairs, split: HoldOut, vectors: NDArray[np.float32], answers: NDArray[np.float32]
+) -> tuple[Quiz, Quiz, list[Offer]]:
     """Return the questions to learn from and those held out, each with the wrong answers that retrieval finds.
 
     With them comes what retrieval offers for the held-out questions, a right answer or not. Answers that only held-out
     questions have are not seen in training, not even as wrong ones.
     """
-    progress("Finding wrong answers", 0.0)
-    tokens = Tokens(256)
-    vectors, answers = encode(encoder, tokens(pairs.questions)), encode(encoder, tokens(pairs.answers))
-    progress("Finding wrong answers", 0.7)
     kept, held = list(split.kept), list(split.held)
     known = {answer for number in kept for answer in pairs.right[number]}
     unseen = {answer for number in held for answer in pairs.right[number]} - known
     taught = find_candidates(pairs, kept, vectors[kept], answers, _DEPTH, without=unseen)
     ranked = Quiz(held, find_candidates(pairs, held, vectors[held], answers, _SERVED_DEPTH))
     offers = find_offers(pairs, held, vectors[held], answers, _SERVED_DEPTH)
-    progress("Finding wrong answers", 1.0)
     return Quiz(kept, taught), ranked, offers

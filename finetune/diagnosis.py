@@ -127,7 +127,7 @@ def suspected_label_errors(training: LabelledMessages, seed: int = 0) -> list[Su
     best, best_probability = rivals.argmax(axis=1), rivals.max(axis=1)
     suspects = np.flatnonzero((own < means[given]) & (best_probability > own))
     suspects = suspects[np.argsort((own - best_probability)[suspects], kind="stable")]
-    nearest = _nearest(training.vectors[suspects], training, but=suspects)
+    neighbours = nearest(training.vectors[suspects], training, but=suspects)
     return [
         Suspect(
             text=training.texts[row],
@@ -135,9 +135,9 @@ def suspected_label_errors(training: LabelledMessages, seed: int = 0) -> list[Su
             probability=float(own[row]),
             suggested=str(classes[best[row]]),
             suggested_probability=float(best_probability[row]),
-            nearest=neighbours,
+            nearest=near,
         )
-        for row, neighbours in zip(suspects.tolist(), nearest, strict=True)
+        for row, near in zip(suspects.tolist(), neighbours, strict=True)
     ]
 
 
@@ -168,16 +168,16 @@ def hardest_mistakes(
     """
     wrong = np.flatnonzero(~outputs.correct)
     wrong = wrong[np.argsort(-outputs.confidences[wrong], kind="stable")][:limit]
-    nearest = _nearest(measured.vectors[wrong], training)
+    neighbours = nearest(measured.vectors[wrong], training)
     return [
         Mistake(
             text=measured.texts[row],
             labels=measured.label_tuples[row],
             predicted=outputs.predicted[row],
             confidence=float(outputs.confidences[row]),
-            nearest=neighbours,
+            nearest=near,
         )
-        for row, neighbours in zip(wrong.tolist(), nearest, strict=True)
+        for row, near in zip(wrong.tolist(), neighbours, strict=True)
     ]
 
 
@@ -196,6 +196,22 @@ def duplicates(measured: LabelledMessages, training: LabelledMessages) -> list[D
             likeness,
         )
         for row, (other, likeness) in sorted(twins.items(), key=lambda item: -item[1][1])
+    ]
+
+
+def nearest(vectors: Floats, training: LabelledMessages, but: Rows | None = None) -> list[list[Neighbour]]:
+    """Return the training messages nearest to each vector, the nearest first; `but` names a row each to leave out."""
+    similarities = vectors @ training.vectors.T
+    if but is not None:
+        similarities[np.arange(len(but)), but] = -np.inf
+    order = np.argsort(-similarities, axis=1, kind="stable")[:, :_NEIGHBOURS]
+    return [
+        [
+            Neighbour(training.texts[row], training.label_tuples[row], float(similarity))
+            for row, similarity in zip(rows.tolist(), values[rows], strict=True)
+            if np.isfinite(similarity)
+        ]
+        for rows, values in zip(order, similarities, strict=True)
     ]
 
 
@@ -218,19 +234,3 @@ def _place_in_label(labels: NDArray[np.str_], seed: int) -> Floats:
         rows = rng.permutation(np.flatnonzero(labels == label))
         places[rows] = np.arange(len(rows)) / len(rows)
     return places
-
-
-def _nearest(vectors: Floats, training: LabelledMessages, but: Rows | None = None) -> list[list[Neighbour]]:
-    """Return the training messages nearest to each vector, the nearest first; `but` names a row each to leave out."""
-    similarities = vectors @ training.vectors.T
-    if but is not None:
-        similarities[np.arange(len(but)), but] = -np.inf
-    order = np.argsort(-similarities, axis=1, kind="stable")[:, :_NEIGHBOURS]
-    return [
-        [
-            Neighbour(training.texts[row], training.label_tuples[row], float(similarity))
-            for row, similarity in zip(rows.tolist(), values[rows], strict=True)
-            if np.isfinite(similarity)
-        ]
-        for rows, values in zip(order, similarities, strict=True)
-    ]

@@ -170,6 +170,13 @@ def risk_coverage(confidences: Floats, correct: Bools) -> dict[str, Any]:
     return {"risk_coverage": points, "area_under_risk_coverage": mean}
 
 
+def histogram(inside: Floats, outside: Floats) -> dict[str, list[float]]:
+    """Return how many messages in scope and out of it have scores between each two edges."""
+    edges = np.histogram_bin_edges(np.concatenate([inside, outside]), _HISTOGRAM_BINS)
+    counts = (np.histogram(scores, edges)[0].tolist() for scores in (inside, outside))
+    return dict(zip(("edges", "inside", "outside"), (edges.tolist(), *counts), strict=True))
+
+
 def _shares(outputs: Outputs) -> dict[str, float]:
     answered = outputs.outcomes.answered
     return {
@@ -255,9 +262,6 @@ def _out_of_scope(outputs: Outputs) -> dict[str, float]:
 
 
 def _score_histogram(outputs: Outputs) -> dict[str, Any]:
-    """Return how many messages of either kind have in-scope scores between each two edges."""
     if outputs.outside_scores is None or not len(outputs.outside_scores):
         return {}
-    edges = np.histogram_bin_edges(np.concatenate([outputs.scores, outputs.outside_scores]), _HISTOGRAM_BINS)
-    inside, outside = (np.histogram(scores, edges)[0].tolist() for scores in (outputs.scores, outputs.outside_scores))
-    return {"in_scope_scores": {"edges": edges.tolist(), "inside": inside, "outside": outside}}
+    return {"in_scope_scores": histogram(outputs.scores, outputs.outside_scores)}

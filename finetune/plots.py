@@ -7,7 +7,8 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
@@ -30,10 +31,48 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def draw(report: Mapping[str, Any]) -> dict[str, str]:
+Kind = Literal["intent", "answer"]
+
+
+@dataclass(frozen=True)
+class _Words:
+    """What the plots of a kind of classifier say, and the names of what they show."""
+
+    noun: str
+    right: str  # in a point of the learning curve
+    right_words: str
+    threshold: str
+    score: str
+    inside: str
+    outside: str
+
+
+_WORDS: dict[Kind, _Words] = {
+    "intent": _Words(
+        noun="messages",
+        right="accuracy",
+        right_words="right (%), frozen encoder",
+        threshold="in_scope",
+        score="in-scope score",
+        inside="the desk handles",
+        outside="out of scope",
+    ),
+    "answer": _Words(
+        noun="questions",
+        right="map",
+        right_words="mean precision (%), frozen encoder",
+        threshold="answer",
+        score="how probable the first text is",
+        inside="a text found fits",
+        outside="none of them fits",
+    ),
+}
+
+
+def draw(report: Mapping[str, Any], kind: Kind = "intent") -> dict[str, str]:
     """Return the plots that there is data for, by name: each an `<svg>` element, the same for the same report."""
     figures = report["figures"] or {}
-    drawings: dict[str, tuple[Callable[[Figure, Any], None], Any]] = {
+    drawings: dict[str, tuple[Callable[[Figure, Any, _Words], None], Any]] = {
         "confusions": (_confusions, [pair for pair in figures.get("confusions", ()) if pair["times"] > 1]),
         "learning_curve": (_learning_curve, report["learning_curve"]),
         "history": (_history, report["history"]),
@@ -48,7 +87,7 @@ def draw(report: Mapping[str, Any]) -> dict[str, str]:
             with mpl.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Glyph", UserWarning)  # the browser has fonts of its own
                 figure = Figure(figsize=_SIZE)
-                drawing(figure, data)
+                drawing(figure, data, _WORDS[kind])
                 plots[name] = _svg(figure, name)
     return plots
 
@@ -66,7 +105,7 @@ def _svg(figure: Figure, name: str) -> str:
     )
 
 
-def _confusions(figure: Figure, confusions: Sequence[Mapping[str, Any]]) -> None:
+def _confusions(figure: Figure, confusions: Sequence[Mapping[str, Any]], words: _Words) -> None:
     """Draw a bar for each of the pairs most often confused, its name above it."""
     axes = figure.add_axes(_BOX)
     shown = confusions[:_PAIRS]
@@ -83,25 +122,25 @@ def _confusions(figure: Figure, confusions: Sequence[Mapping[str, Any]]) -> None
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel("messages")
+    axes.set_xlabel(words.noun)
 
 
-def _learning_curve(figure: Figure, points: Sequence[Mapping[str, Any]]) -> None:
+def _learning_curve(figure: Figure, points: Sequence[Mapping[str, Any]], words: _Words) -> None:
     axes = figure.add_axes(_BOX)
     axes.plot(
-        [point["messages"] for point in points],
-        [100 * point["accuracy"] for point in points],
+        [point[words.noun] for point in points],
+        [100 * point[words.right] for point in points],
         color="black",
         marker="o",
         clip_on=False,
     )
     axes.set_xlim(left=0)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("messages learnt from")
-    axes.set_ylabel("right (%), frozen encoder")
+    axes.set_xlabel(f"{words.noun} learnt from")
+    axes.set_ylabel(words.right_words)
 
 
-def _history(figure: Figure, epochs: Sequence[Mapping[str, Any]]) -> None:
+def _history(figure: Figure, epochs: Sequence[Mapping[str, Any]], words: _Words) -> None:
     """Draw the loss and the score on held-out messages, epoch by epoch, with the epoch that was kept."""
     axes = figure.add_axes(_BOX)
     numbers = [epoch["epoch"] for epoch in epochs]
@@ -124,14 +163,14 @@ def _history(figure: Figure, epochs: Sequence[Mapping[str, Any]]) -> None:
     axes.set_xticks(numbers[:: math.ceil(len(numbers) / 12)])
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss")
-    right.set_ylabel("score on held-out messages (%)")
+    right.set_ylabel(f"score on held-out {words.noun} (%)")
     right.yaxis.set_major_locator(MaxNLocator(integer=True))
     _legend(axes, [loss, score, kept], columns=3)
     axes.set_position((0.13, 0.15, 0.72, 0.74))
     right.set_position((0.13, 0.15, 0.72, 0.74))
 
 
-def _reliability(figure: Figure, figures: Mapping[str, Any]) -> None:
+def _reliability(figure: Figure, figures: Mapping[str, Any], _words: _Words) -> None:
     """Draw how often it was right against how sure it was, before and after; larger marks, more messages."""
     axes = figure.add_axes(_BOX)
     axes.plot([0, 100], [0, 100], color="0.6", linestyle=":")
@@ -159,7 +198,7 @@ def _reliability(figure: Figure, figures: Mapping[str, Any]) -> None:
     _legend(axes)
 
 
-def _risk_coverage(figure: Figure, report: Mapping[str, Any]) -> None:
+def _risk_coverage(figure: Figure, report: Mapping[str, Any], words: _Words) -> None:
     """Draw the share of wrong answers against the share of messages answered, with what is tolerated and chosen."""
     axes = figure.add_axes(_BOX)
     figures, thresholds = report["figures"], report["thresholds"]
@@ -179,28 +218,28 @@ def _risk_coverage(figure: Figure, report: Mapping[str, Any]) -> None:
     )
     axes.set_xlim(0, 100)
     axes.set_ylim(0, 100 * max(*risk, most) * 1.15)
-    axes.set_xlabel("messages answered (%)")
+    axes.set_xlabel(f"{words.noun} answered (%)")
     axes.set_ylabel("of these, wrong (%)")
     _legend(axes)
 
 
-def _scope(figure: Figure, report: Mapping[str, Any]) -> None:
-    """Draw how in-scope scores are spread over messages that the desk handles and over those that it does not."""
+def _scope(figure: Figure, report: Mapping[str, Any], words: _Words) -> None:
+    """Draw how scores are spread over what is in scope and over what is not, with the threshold."""
     axes = figure.add_axes(_BOX)
     scores = report["figures"]["in_scope_scores"]
     edges = scores["edges"]
     styles: tuple[tuple[str, str, dict[str, Any]], ...] = (
-        ("inside", "the desk handles", {"color": "0.75", "edgecolor": "0.3"}),
-        ("outside", "out of scope", {"facecolor": "none", "edgecolor": "black", "hatch": "////"}),
+        ("inside", words.inside, {"color": "0.75", "edgecolor": "0.3"}),
+        ("outside", words.outside, {"facecolor": "none", "edgecolor": "black", "hatch": "////"}),
     )
     for kind, label, style in styles:
         counts = scores[kind]
         shares = [100 * count / max(sum(counts), 1) for count in counts]
         axes.stairs(shares, edges, fill=True, label=label, **style)
-    threshold = report["thresholds"]["in_scope"]
+    threshold = report["thresholds"][words.threshold]
     axes.axvline(threshold, color="black", linestyle="--", linewidth=1, label=f"the threshold: {threshold:.2f}")
-    axes.set_xlabel("in-scope score")
-    axes.set_ylabel("messages of that kind (%)")
+    axes.set_xlabel(words.score)
+    axes.set_ylabel(f"{words.noun} of that kind (%)")
     _legend(axes)
 
 

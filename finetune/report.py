@@ -22,12 +22,13 @@ from finetune.diagnosis import (
     suspected_label_errors,
 )
 from finetune.evaluation import Outputs, figures
-from finetune.plots import draw
+from finetune.plots import Kind, draw
 from finetune.verdict import percent, verdict
 
 _MISTAKES = 20
 _SUSPECTS = 30
 _DUPLICATES = 20
+_PAGES: dict[Kind, str] = {"intent": "report.html.jinja", "answer": "answer_report.html.jinja"}
 
 
 @dataclass(frozen=True)
@@ -125,21 +126,21 @@ def make_report(evidence: Evidence) -> dict[str, Any]:
     return plain
 
 
-def write_report(folder: Path, report: Mapping[str, Any], page: str = "report.html.jinja") -> None:
-    """Write `report.json` and `report.html`, made from the template `page`, into a folder that exists."""
+def write_report(folder: Path, report: Mapping[str, Any], kind: Kind = "intent") -> None:
+    """Write `report.json` and `report.html`, the page of that kind of classifier, into a folder that exists."""
     text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / "report.json").write_text(text + "\n", encoding="utf-8")
-    (folder / "report.html").write_text(_render(report, page), encoding="utf-8")
+    (folder / "report.html").write_text(_render(report, kind), encoding="utf-8")
 
 
-def _render(report: Mapping[str, Any], page: str) -> str:
+def _render(report: Mapping[str, Any], kind: Kind) -> str:
     """Return the page; texts in it are escaped, only the plots are markup."""
     pages = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     pages.filters |= {"percent": percent, "breakable": _breakable}
-    plots = {name: Markup(svg) for name, svg in draw(report).items()}  # noqa: S704 (matplotlib escapes what it writes)
-    return pages.get_template(page).render(report, plots=plots)
+    plots = {name: Markup(svg) for name, svg in draw(report, kind).items()}  # noqa: S704 (matplotlib escapes what it writes)
+    return pages.get_template(_PAGES[kind]).render(report, plots=plots)
 
 
 def _breakable(name: str) -> Markup:
