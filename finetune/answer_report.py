@@ -100,8 +100,9 @@ def _verdict(report: Mapping[str, Any]) -> list[str]:
         "half and measured on the other, both ways.",
     ]
     if count:
-        whose = "1 question has" if count == 1 else f"{count} questions have"
-        sentences.append(f"{whose} perhaps the wrong text or lack one; those to look at first are listed below.")
+        sentences.append(
+            f"{count} of these questions may have the wrong text, or lack one; those to look at first are listed below."
+        )
     return sentences
 
 
@@ -113,6 +114,6 @@ def _scope(figures: Mapping[str, Any]) -> str:
         )
     silent = round(100 * figures["out_of_scope_false_alarms"])
     return (
-        f"Of 100 questions that none of the texts found for them fits it would rightly leave "
-        f"{100 * figures['out_of_scope_caught']:.0f} unanswered; of 100 that one of them fits it would leave {silent}."
+        f"Of 100 questions that no text found for them fits, it would rightly leave "
+        f"{100 * figures['out_of_scope_caught']:.0f} unanswered; of 100 that one does fit, {silent} as well."
     )

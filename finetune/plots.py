@@ -41,6 +41,7 @@ class _Words:
     noun: str
     right: str  # in a point of the learning curve
     right_words: str
+    right_span: int  # points that the axis covers at least, so that chance does not look like a trend
     threshold: str
     score: str
     inside: str
@@ -52,6 +53,7 @@ _WORDS: dict[Kind, _Words] = {
         noun="messages",
         right="accuracy",
         right_words="right (%), frozen encoder",
+        right_span=0,
         threshold="in_scope",
         score="in-scope score",
         inside="the desk handles",
@@ -61,6 +63,7 @@ _WORDS: dict[Kind, _Words] = {
         noun="questions",
         right="map",
         right_words="mean precision (%), frozen encoder",
+        right_span=20,
         threshold="answer",
         score="how probable the first text is",
         inside="a text found fits",
@@ -75,7 +78,7 @@ def draw(report: Mapping[str, Any], kind: Kind = "intent") -> dict[str, str]:
     drawings: dict[str, tuple[Callable[[Figure, Any, _Words], None], Any]] = {
         "confusions": (_confusions, [pair for pair in figures.get("confusions", ()) if pair["times"] > 1]),
         "learning_curve": (_learning_curve, report["learning_curve"]),
-        "history": (_history, report["history"]),
+        "history": (_history, len(report["history"]) > 1 and report["history"]),
         "reliability": (_reliability, figures.get("reliability") and figures),
         "risk_coverage": (_risk_coverage, figures.get("risk_coverage") and report),
         "scope": (_scope, figures.get("in_scope_scores") and report),
@@ -135,6 +138,9 @@ def _learning_curve(figure: Figure, points: Sequence[Mapping[str, Any]], words: 
         clip_on=False,
     )
     axes.set_xlim(left=0)
+    low, high = axes.get_ylim()
+    margin = max(words.right_span - (high - low), 0) / 2
+    axes.set_ylim(low - margin, high + margin)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel(f"{words.noun} learnt from")
     axes.set_ylabel(words.right_words)

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 import torch
 from markupsafe import escape
+from scipy.special import expit
 from torch import Tensor
 from transformers import BertModel
 
 from finetune.answer import AnswerClassifier
+from finetune.answer_publishing import judge_held_out
 from finetune.methods import METHODS, Method, apply, merge
-from finetune.pairs import Pairs, make_pairs
+from finetune.pairs import Offer, Pairs, make_pairs
 from finetune.ranking import AnswerLesson, AnswerNetwork, Quiz, judge, mean_average_precision
 from finetune.training import Settings, train
 from retrieval.model_folder import ModelError
@@ -142,6 +144,30 @@ def test_the_report_says_how_good_it_is_and_shows_its_mistakes(taught: AnswerCla
     assert set(wrong) <= {*QUESTIONS, *ELSEWHERE}
     assert all(str(escape(sentence)) in page for sentence in [*report["verdict"], *wrong])
     assert "<script" not in page
+
+
+def test_the_report_says_what_more_questions_would_bring_and_what_misled_it(folder: Path) -> None:
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    learnt = len(QUESTIONS) + len(ELSEWHERE) - report["data"]["held_out_questions"]
+
+    assert report["learning_curve"][0]["questions"] == 0
+    assert report["learning_curve"][-1]["questions"] == learnt
+    assert report["learning_curve"][0]["map"] == report["figures"]["map_by_retrieval"]
+    for row in [*report["mistakes"], *report["suspected_label_errors"]]:
+        assert row["question"] not in {near["text"] for near in row["nearest"]} <= {*QUESTIONS, *ELSEWHERE}
+    assert report["seconds"]["Report"] < 20
+
+
+def test_a_right_answer_that_is_not_offered_is_read_as_well(taught: AnswerClassifier) -> None:
+    learnt = make_pairs(QUESTIONS, RIGHT, out_of_scope=ELSEWHERE)
+    offers = [Offer(0, (2, 3), np.zeros(2)), Offer(0, (2, 0), np.zeros(2)), Offer(20, (1,), np.zeros(1))]
+    judged = judge_held_out(learnt, offers, taught._served())
+    slope, offset = (taught.manifest[name] for name in ("slope", "offset"))
+
+    assert [len(one) for one in judged.logits] == [2, 2, 1]
+    assert judged.own[0] == judged.own[1] == judged.logits[1][1]
+    assert expit(slope * judged.own[0] + offset) == pytest.approx(taught.score(QUESTIONS[:1], RIGHT[:1])[0])
+    assert judged.own[2] == -np.inf
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "weights.safetensors"])

@@ -24,6 +24,7 @@ def judged(questions: Sequence[tuple[list[float], list[bool], list[float]]]) -> 
         [np.array(one) for one in right],
         [np.array(one) for one in found],
         np.ones(len(questions), dtype=bool),
+        np.zeros(len(questions)),
     )
 
 
