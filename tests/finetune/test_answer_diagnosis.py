@@ -47,7 +47,7 @@ def taught(pairs: Pairs, tiny_bert: Callable[[], BertModel]) -> TaughtAnswers:
 
     vectors = near([next(iter(right), TOPICS) for right in pairs.right])
     answer_vectors = near(list(range(len(pairs.answers))))
-    kept, held = (list(range(first, len(pairs.questions), 2)) for first in (0, 1))
+    kept, held = ([row for row in range(len(pairs.questions)) if row // TOPICS % 2 == half] for half in (0, 1))
     quiz = Quiz(kept, find_candidates(pairs, kept, vectors[kept], answer_vectors, 5))
     offers = find_offers(pairs, held, vectors[held], answer_vectors, 4)
     split, network = HoldOut(tuple(kept), tuple(held), 0), AnswerNetwork(tiny_bert())
@@ -78,9 +78,9 @@ def test_the_learning_curve_begins_with_retrieval_and_rises_where_there_is_somet
 ) -> None:
     points = learning_curve(pairs, taught, judged)
 
-    assert [point.questions for point in points] == [0, 38, 76, 114, 152, 190]
+    assert [point.questions for point in points] == [0, 38, 77, 115, 154, 192]
     assert points[0].map == average_precision(judged, judged.found)
-    assert max(points[0].map, points[1].map) + 0.05 < points[-1].map
+    assert points[0].map + 0.2 < points[1].map < points[-1].map
     assert points[0].first_right == first_right(judged, judged.found)
     assert points == learning_curve(pairs, taught, judged)
 
