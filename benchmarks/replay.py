@@ -56,7 +56,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        home, log = _home(scratch / "home", given.home), scratch / "log.jsonl"
+        home, log = prepared_home(scratch / "home", given.home), scratch / "log.jsonl"
         conversations = list(read_log(given.data, given.form, mask=Mask(read_secret(home))))
         first = _first(conversations, given.turns)
         write_log(log, first)
@@ -81,7 +81,7 @@ def main() -> None:
     print(json.dumps(rounded, indent=2))
 
 
-def _home(home: Path, models: Path | None) -> Path:
+def prepared_home(home: Path, models: Path | None) -> Path:
     """Return a home of the benchmark's own with the models of another, or made now."""
     home.mkdir()
     if models is not None:

@@ -15,7 +15,7 @@ from bot.replay.run_folder import Remembered, SeenMessage, TurnRecord, TurnTimin
 from bot.replay.spoken import Spoken, as_seen, safe_id, turns_of
 from bot.settings import read_settings
 from finetune.logs import Conversation
-from memory import Context, Store
+from memory import Context, ConversationMemory, Store
 from memory.retention import retain
 from memory.store import to_text
 
@@ -46,6 +46,11 @@ class Life:
             without=state.without,  # type: ignore[arg-type]
         )
         self._keys: dict[int, str] = {}  # turn id -> CONVERSATION#NUMBER
+
+    @property
+    def memory(self) -> ConversationMemory:
+        """What is remembered of the customers whose turns have been lived through."""
+        return self._bot.memory
 
     def close(self) -> None:
         """Forget all of it."""
