@@ -85,6 +85,7 @@ class DialogueIndex:
         self._before = array("q")  # the row of the turn before in the same session, -1 for none
         self._after = array("q")
         self._speakers: list[frozenset[str]] = []
+        self._any_speaker = False
         self._last: dict[str, int] = {}  # session -> its last row
 
     def __len__(self) -> int:
@@ -102,6 +103,7 @@ class DialogueIndex:
             self._before.append(before)
             self._after.append(-1)
             self._speakers.append(frozenset(terms(turn.speaker)))
+            self._any_speaker |= bool(self._speakers[-1])
         self._words.add([str(turn.id) for turn in turns], [f"{turn.speaker}\n{turn.text}" for turn in turns])
         self._meaning.add(np.ascontiguousarray(vectors, dtype=np.float32))
 
@@ -151,7 +153,7 @@ class DialogueIndex:
 
     def _named(self, asked: Sequence[str]) -> NDArray[np.bool_]:
         """Return which turns are by a speaker whom the question names."""
-        if not any(self._speakers):
+        if not self._any_speaker:
             return np.zeros(len(self), dtype=bool)
         return np.array([not speaker.isdisjoint(asked) for speaker in self._speakers])
 
