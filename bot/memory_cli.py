@@ -18,6 +18,7 @@ from bot.forgetting import forget
 from bot.models import load
 from bot.problems import RapportError
 from bot.replay import shelf
+from bot.replay.report.packing import unpack
 from bot.settings import read_settings
 from bot.terminal import DeskOption, HomeOption, JsonOption, print_json, print_line, print_table, progress_bar
 from finetune.sheets import write_whole
@@ -100,7 +101,7 @@ def memory_prove(receipt: Path, home: HomeOption = None, as_json: JsonOption = F
     except ReceiptError as error:
         raise RapportError(str(error)) from None
     with _store(settings.home) as store, progress_bar() as show:
-        proof = prove(given, settings.home, store, show, shelf.elsewhere(settings.home))
+        proof = prove(given, settings.home, store, show, shelf.elsewhere(settings.home), unpack)
     print_json({**vars(proof), "holds": proof.holds}) if as_json else _print_proof(proof)
     if not proof.holds:
         raise typer.Exit(1)

@@ -106,8 +106,8 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[Row]:
     return rows
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Put content in the place of a file, whole or not at all.
+def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Put content, or its pieces, in the place of a file, whole or not at all.
 
     Raises:
         OSError: it cannot be written; the file is as it was.
@@ -115,7 +115,7 @@ def write_whole(path: Path, content: bytes) -> None:
     draft = path.with_name(f".{path.name}.draft")
     try:
         with draft.open("wb") as file:
-            file.write(content)
+            file.writelines((content,) if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
         if path.exists():

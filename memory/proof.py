@@ -45,10 +45,11 @@ def prove(
     store: Store,
     progress: Callable[[str, float], None] = lambda _what, _share: None,
     elsewhere: Iterable[Path] = (),
+    unpack: Callable[[Path], Iterable[bytes]] = lambda _path: (),
 ) -> Proof:
     """Search every file under the home, and the database's where it lies elsewhere, for what a receipt says is gone.
 
-    `elsewhere` are folders outside of the home that are searched too.
+    `elsewhere` are folders outside of the home that are searched too. `unpack` gives what a file holds compressed.
 
     Free pages and write-ahead logs are files like others. A fingerprint counts as found unless a row that another
     customer has, or that was said since the erasure, holds the same bytes.
@@ -65,6 +66,7 @@ def prove(
     for path in paths:
         progress("Searching", searched / total)
         hits += [(mark, str(path), offset) for mark, offset in marks.search_file(path)]
+        hits += [(mark, str(path), 0) for mark in marks.search_all(unpack(path))]
         searched += path.stat().st_size
     if not store.files():
         for table, texts in _rows(store):

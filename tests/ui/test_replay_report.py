@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from bot.replay.report import transcripts
 from bot.replay.report.page import write_report
 from bot.replay.run_folder import Remembered, SeenMessage, TurnRecord, TurnScore
 from tests.bot.replay.written import compare_written, turn, write_run
@@ -45,8 +46,9 @@ def ordinary(name: str, number: int = 1, **values: object) -> TurnRecord:
 
 
 @pytest.fixture
-def report(tmp_path: Path) -> Path:
+def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A comparison of two runs of 60 conversations, of which one became worse and another remembers something."""
+    monkeypatch.setattr(transcripts, "_BLOCK", 2000)  # more blocks than the page keeps unpacked
     past = Remembered("turn", "c-1#1", "2026-09-02T10:00:00+00:00", "found by recall, number 1", True, 0.8, 0.6)
     turns = [ordinary(f"c-{number}") for number in range(1, 61)]
     turns[6] = turn("c-7", 1, "Can I get an express zebra?", "No.", "I'm not sure.", action="clarify", score=WRONG)
@@ -125,9 +127,9 @@ def test_whatever_a_log_holds_is_shown_as_text(opened: Open, tmp_path: Path) -> 
 
     for row in page.locator(".conversation").all():
         row.locator("> summary").click()
+    expect(page.locator(".turn")).to_have_count(len(hostile))
     for details in page.locator(".turn details > summary").all():
         details.click()
-    expect(page.locator(".turn")).to_have_count(len(hostile))
     shown = page.locator(".customer").all_inner_texts()
     assert sorted(" ".join(text.split()) for text in shown) == sorted(" ".join(text.split()) for text in hostile)
     assert page.evaluate("() => window.hacked") is None

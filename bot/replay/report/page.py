@@ -15,8 +15,9 @@ from bot.replay import shelf
 from bot.replay.report import plots, words
 from bot.replay.report.files import POLICY, SCRIPT, report_file
 from bot.replay.report.glance import compared_with, glance, interval
+from bot.replay.report.packing import pack, to_json
 from bot.replay.report.tally import Tally, tally
-from bot.replay.report.transcripts import MOST, transcripts
+from bot.replay.report.transcripts import MOST, fitting, transcripts
 from bot.replay.run_folder import TIMINGS, Difference, Run, TurnTiming, read_lines
 from finetune.sheets import write_whole
 
@@ -55,13 +56,15 @@ def _written(run: Run, against: Run | None, out: Path | None) -> Path:
     before = tally(against) if against else None
     figures = glance(run, counted, against, before)
     file = out or report_file(run, against.name if against else None)
-    shown = list(transcripts(run, counted.worth, differences))
-    data = {"conversations": shown, "of": figures["log"]["conversations"], "names": _NAMES, "compared": bool(against)}
-    page = _page().render(
+    shown = transcripts(run, fitting(counted.worth), differences)
+    data = {"of": figures["log"]["conversations"], "names": _NAMES, "compared": bool(against)}
+    page = _page().generate(
         figures=figures,
         plots=_plots(run, counted, before, differences),
         data=_embedded(data),
-        shown=len(shown),
+        rows=pack(map(to_json, shown.rows)),
+        blocks=shown.blocks,
+        shown=len(shown.rows),
         script=Markup(SCRIPT),  # noqa: S704 - our own file
         policy=POLICY,
         words=words,
@@ -69,7 +72,7 @@ def _written(run: Run, against: Run | None, out: Path | None) -> Path:
         turns_file=run.folder / "turns.jsonl",
     )
     write_whole(file.with_name(f"{file.stem}.json"), _json(figures, compared_with(run)))
-    write_whole(file, page.encode())
+    write_whole(file, (piece.encode() for piece in page))
     return file
 
 

@@ -1,10 +1,20 @@
-// Shows the conversations of a report: found by filters and words, their transcripts made when they are opened.
-// Whatever came out of a log is put into the page as text, never as markup.
+// Shows the conversations of a report: found by filters and words, their transcripts unpacked and made when they are
+// opened. Whatever came out of a log is put into the page as text, never as markup.
 "use strict";
-(() => {
-  const { conversations, of, names, compared } = JSON.parse(document.getElementById("data").textContent);
-  const PAGE = 50;
+(async () => {
+  const PAGE = 50, KEPT = 8; // rows that are added at once; blocks of transcripts that are kept unpacked
   const find = (id) => document.getElementById(id);
+  if (!("DecompressionStream" in window)) {
+    find("count").textContent = "This browser is too old to unpack the conversations. Open this page in a newer one.";
+    return;
+  }
+  const unpack = (id) => {
+    const packed = atob(find(id).textContent), bytes = new Uint8Array(packed.length);
+    for (let at = 0; at < packed.length; at++) bytes[at] = packed.charCodeAt(at);
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
+  };
+  const { of, names, compared } = JSON.parse(find("data").textContent);
+  const conversations = await unpack("rows");
   const list = find("list"), count = find("count"), more = find("more"), form = find("filters");
   const plain = new Intl.NumberFormat("en");
   let matching = [], shown = 0;
@@ -12,7 +22,7 @@
   const make = (tag, name, ...children) => {
     const element = document.createElement(tag);
     if (name) element.className = name;
-    element.append(...children.filter((child) => child !== null && child !== ""));
+    element.append(...children.filter((child) => child !== undefined && child !== null && child !== ""));
     return element;
   };
   const called = (kind, key) => names[kind][key] || (key[0] || "").toUpperCase() + key.slice(1).replaceAll("_", " ");
@@ -23,19 +33,25 @@
 
   // ---- what a conversation is found by
   const byId = new Map();
-  conversations.forEach((one, place) => {
-    one.place = place;
+  conversations.forEach((one, rank) => {
+    one.rank = rank;
     byId.set(one.id, one);
   });
-  const wordsOf = (one) => {
-    one.words ??= [
-      one.id, one.customer, ...(one.before || []).map((said) => said.text),
-      ...one.turns.flatMap((turn) => [
-        turn.text, turn.label, turn.intent, turn.promise, whole(turn.log), replyOf(turn), turn.change && whole(turn.change.before),
-        ...Object.values(turn.facts || {}), ...(turn.sources || []).map((source) => source.title)]),
-    ].filter(Boolean).join("\n").toLowerCase();
-    return one.words;
+  const blocks = new Map(); // the last ones that were unpacked
+  const unpacked = (block) => {
+    const found = blocks.get(block) || unpack(`block-${block}`);
+    blocks.delete(block);
+    blocks.set(block, found);
+    if (blocks.size > KEPT) blocks.delete(blocks.keys().next().value);
+    return found;
   };
+  const full = async (one) => (await unpacked(one.block))[one.place];
+  const wordsOf = (one) => [
+    one.id, one.customer, ...(one.before || []).map((said) => said.text),
+    ...one.turns.flatMap((turn) => [
+      turn.text, turn.label, turn.intent, turn.promise, whole(turn.log), replyOf(turn), turn.change && whole(turn.change.before),
+      ...Object.values(turn.facts || {}), ...(turn.sources || []).map((source) => source.title)]),
+  ].filter(Boolean).join("\n").toLowerCase();
   const values = (id) => (find(id) ? find(id).value : "");
   const fits = {
     change: (turn, value) => turn.change && (value === "any" || turn.change.verdict === value || turn.change.kind === value),
@@ -51,14 +67,34 @@
   const chosen = () => Object.keys(fits).filter((id) => values(id));
   const isHit = (turn, filters) => filters.every((id) => fits[id](turn, values(id)));
 
-  const choose = () => {
+  const saying = async (those, words, wanted) => {
+    const inBlocks = [], found = new Set();
+    for (const one of those) (inBlocks[one.block] ??= []).push(one);
+    for (const [block, inBlock] of inBlocks.entries()) {
+      if (!inBlock || !wanted()) continue;
+      const content = await unpacked(block);
+      for (const one of inBlock) {
+        const said = wordsOf(content[one.place]);
+        if (words.every((word) => said.includes(word))) found.add(one);
+      }
+    }
+    return those.filter((one) => found.has(one));
+  };
+  let choice = 0; // counts what was asked for: a search that is not the last one gives up
+  const choose = async () => {
+    const mine = ++choice, wanted = () => mine === choice;
     const words = values("search").toLowerCase().split(/\s+/).filter(Boolean);
     const filters = chosen(), who = values("handed");
-    matching = conversations.filter((one) =>
-      (!who || handed[who](one)) && words.every((word) => wordsOf(one).includes(word))
-      && (!filters.length || one.turns.some((turn) => isHit(turn, filters))));
+    let found = conversations.filter((one) =>
+      (!who || handed[who](one)) && (!filters.length || one.turns.some((turn) => isHit(turn, filters))));
+    if (words.length) {
+      count.textContent = "Searching …";
+      found = await saying(found, words, wanted);
+      if (!wanted()) return;
+    }
+    matching = found;
     const time = values("order") === "at";
-    matching.sort((a, b) => (time && Date.parse(a.at) - Date.parse(b.at)) || a.place - b.place);
+    matching.sort((a, b) => (time && Date.parse(a.at) - Date.parse(b.at)) || a.rank - b.rank);
     shown = 0;
     list.replaceChildren();
     showMore();
@@ -71,7 +107,8 @@
   };
   const showMore = () => {
     const first = matching[shown];
-    list.append(...matching.slice(shown, shown + PAGE).map(row));
+    const next = matching.slice(shown, shown + PAGE);
+    list.append(...next.filter((one) => !(one.row && one.row.isConnected)).map(row));
     shown = Math.min(shown + PAGE, matching.length);
     more.hidden = shown >= matching.length;
     return first;
@@ -96,10 +133,11 @@
   const row = (one) => {
     const length = `${one.turns.length} ${one.turns.length === 1 ? "message" : "messages"}`;
     const summary = make("summary", "", make("b", "", one.id), ` · ${minute(one.at)} · ${length} `, ...chips(one),
-      make("p", "", one.turns[0].text.slice(0, 160)));
+      make("p", "", one.text));
     const details = make("details", "conversation", summary);
+    let content = null;
     details.addEventListener("toggle", () => {
-      if (details.open && details.childElementCount === 1) details.append(transcript(one));
+      if (details.open && !content) content = full(one).then((all) => details.append(transcript(all)));
     });
     one.row = details;
     return details;
@@ -134,12 +172,15 @@
     ? make("details", "", make("summary", "", title), make("ul", "", ...items.map((item) => make("li", "", ...item)))) : null);
   const past = (memory) => {
     const at = memory.id.lastIndexOf("#"), other = at > 0 && byId.get(memory.id.slice(0, at));
-    const turn = other && other.turns.find((one) => one.number === Number(memory.id.slice(at + 1)));
-    if (!turn) return [memory.id];
-    const open = make("button", "", memory.id);
+    if (!other) return [memory.id];
+    const open = make("button", "", memory.id), said = make("span");
     open.type = "button";
-    open.addEventListener("click", () => goTo(other));
-    return [open, ` “${turn.text}”`];
+    open.addEventListener("click", () => goTo(other, open.closest(".conversation")));
+    full(other).then((all) => {
+      const turn = all.turns.find((one) => one.number === Number(memory.id.slice(at + 1)));
+      if (turn) said.textContent = ` “${turn.text}”`;
+    });
+    return [open, said];
   };
   const remembered = (memory) => [
     make("b", "", memory.used ? "Used. " : "Known. "), `${called("memories", memory.kind)} `, ...past(memory),
@@ -181,9 +222,8 @@
     }
     return made;
   };
-  const goTo = (one) => {
-    if (!matching.includes(one)) showAll();
-    while (matching.indexOf(one) >= shown) showMore();
+  const goTo = (one, from) => {
+    if (!one.row || !one.row.isConnected) from.after(row(one));
     one.row.open = true;
     one.row.querySelector("summary").focus();
     one.row.scrollIntoView();
@@ -215,7 +255,7 @@
   let waiting = 0;
   find("search").addEventListener("input", () => {
     clearTimeout(waiting);
-    waiting = setTimeout(choose, 120);
+    waiting = setTimeout(choose, 200);
   });
   more.addEventListener("click", () => showMore().row.querySelector("summary").focus());
   form.hidden = false;

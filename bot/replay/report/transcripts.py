@@ -1,14 +1,20 @@
-"""Transcripts: the conversations of a report as plain values, with what differs marked, for its page to show."""
+"""Transcripts: the conversations of a report as plain values, with what differs marked, for its page to show.
+
+A page holds a row for each conversation, by which it is found, and the transcripts in packed blocks, of which its
+script unpacks those that are looked at: so it can hold all conversations of a large log.
+"""
 
 from __future__ import annotations
 
-import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from bot.replay.report import words
 from bot.replay.report.marks import mark
-from bot.replay.report.tally import against_log, outcome
+from bot.replay.report.packing import pack, to_json
+from bot.replay.report.tally import against_log, conversations, outcome
 from bot.replay.report.words import name_of
 from bot.replay.run_folder import (
     TIMINGS,
@@ -21,35 +27,86 @@ from bot.replay.run_folder import (
     read_lines,
 )
 
-MOST = 1000  # conversations of a page
-MOST_BYTES = 24_000_000  # of all its conversations
+MOST = 50_000  # conversations of a page
+MOST_BYTES = 800_000_000  # of their turns in the run; in the page they take about a sixth of that
+_BLOCK = 1_000_000  # bytes from which on a block of transcripts is full, before it is packed
+_FOUND_BY = ("id", "at", "alone", "handed_over", "log_handed_over", "parted_after")
+_TURN_FOUND_BY = ("verdict", "action", "intent", "label")
+_PREVIEW = 160  # characters of a conversation's first message in its row
 
-Turns = dict[tuple[str, int], Any]
+
+@dataclass
+class Transcripts:
+    """Conversations of a page: `rows` in the order in which they are listed, and packed `blocks` of transcripts.
+
+    A row says by `block` and `place` where its transcript is.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    blocks: list[str] = field(default_factory=list)
 
 
-def transcripts(
-    run: Run, chosen: Sequence[ConversationRecord], differences: Iterable[Difference] = ()
-) -> Iterator[dict[str, Any]]:
-    """Yield conversations of a run, as many of those chosen as a page can hold."""
-    names = {one.conversation for one in chosen}
-    changes: Turns = {(one.conversation, one.number): one for one in differences if one.conversation in names}
-    timings: Turns = {
-        (one.conversation, one.number): one.ms
-        for one in read_lines(TurnTiming, run.folder / TIMINGS)
-        if one.conversation in names
-    }
+def fitting(worth: Iterable[ConversationRecord]) -> Iterator[ConversationRecord]:
+    """Yield as many of the conversations most worth a look as a page can hold."""
     room = MOST_BYTES
-    for conversation in chosen:
-        made = _conversation(run, conversation, changes, timings)
-        room -= len(json.dumps(made, ensure_ascii=False).encode())
+    for conversation in worth:
+        room -= conversation.length
         if room < 0:
             return
-        yield made
+        yield conversation
 
 
-def _conversation(run: Run, one: ConversationRecord, changes: Turns, timings: Turns) -> dict[str, Any]:
-    turns = run.turns_of(one)
-    made = [_turn(turn, one, changes.get(turn.key), timings.get(turn.key, {})) for turn in turns]
+def transcripts(run: Run, chosen: Iterable[ConversationRecord], differences: Iterable[Difference] = ()) -> Transcripts:
+    """Return conversations of a run, listed in the order in which they were chosen; in blocks in that of the run."""
+    order = {one.conversation: place for place, one in enumerate(chosen)}
+    changes: dict[str, list[Difference]] = defaultdict(list)
+    for change in differences:
+        if change.conversation in order:
+            changes[change.conversation].append(change)
+    made = Transcripts()
+    block: list[bytes] = []
+    for one in _made(run, order, changes):
+        made.rows.append(_row(one, len(made.blocks), len(block)))
+        block.append(to_json(one))
+        if sum(map(len, block)) >= _BLOCK:
+            made.blocks.append(pack(block))
+            block.clear()
+    if block:
+        made.blocks.append(pack(block))
+    made.rows.sort(key=lambda row: order[row["id"]])
+    return made
+
+
+def _made(run: Run, chosen: Mapping[str, int], changes: Mapping[str, Sequence[Difference]]) -> Iterator[dict[str, Any]]:
+    """Yield the chosen conversations in the order of the run, one in memory at a time."""
+    timings = read_lines(TurnTiming, run.folder / TIMINGS)  # in the order of the turns
+    for conversation, turns in conversations(run):
+        spent = [next(timings).ms for _ in turns]
+        if conversation.conversation in chosen:
+            changed = {one.number: one for one in changes.get(conversation.conversation, ())}
+            yield _conversation(conversation, turns, changed, spent)
+
+
+def _row(made: Mapping[str, Any], block: int, place: int) -> dict[str, Any]:
+    """Return what a conversation is listed and found by, without what was said."""
+    turns = []
+    for turn in made["turns"]:
+        one = {name: turn[name] for name in _TURN_FOUND_BY if name in turn}
+        if change := turn.get("change"):
+            one["change"] = {"kind": change["kind"], "verdict": change["verdict"]}
+        turns.append(one)
+    own = {name: made[name] for name in _FOUND_BY if name in made}
+    text = made["turns"][0].get("text", "")[:_PREVIEW]
+    return {**own, "text": text, "turns": turns, "block": block, "place": place}
+
+
+def _conversation(
+    one: ConversationRecord,
+    turns: Sequence[TurnRecord],
+    changes: Mapping[int, Difference],
+    spent: Sequence[Mapping[str, float]],
+) -> dict[str, Any]:
+    made = [_turn(turn, one, changes.get(turn.number), ms) for turn, ms in zip(turns, spent, strict=True)]
     return _filled(
         {
             "id": one.conversation,

@@ -19,7 +19,8 @@ from bot.replay.comparison import keep, pair, summed_up
 from bot.replay.erasing import Replays
 from bot.replay.readers import Mask, read_log
 from bot.replay.report import page
-from bot.replay.report.transcripts import transcripts
+from bot.replay.report.packing import unpack
+from bot.replay.report.transcripts import Transcripts, transcripts
 from bot.replay.run_folder import Run
 from bot.replay.staging import stage
 from bot.replay.stories import pin_story
@@ -51,7 +52,7 @@ def replays(run_log: Replay, home: Path, tmp_path: Path) -> list[Path]:
     compare(before, after, home)
     shutil.copytree(before.folder, outside := tmp_path / "outside")
     shelf.note(home, outside)
-    (outside / "report.html").write_bytes(b"<p>" + _SAID)
+    page.write_report(Run(outside))
     pin_story(before, "c-3", home / "stories" / "desk")
     shelf.note(home, home / "stories" / "desk")  # known twice
     pin_story(before, "c-3", stories := tmp_path / "stories")
@@ -69,16 +70,20 @@ def _files(folders: list[Path]) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in found}
 
 
+def _holding(words: bytes, folders: list[Path]) -> list[Path]:
+    """Return the files that hold some words, as they are or packed."""
+    return [path for path, content in _files(folders).items() if words in content + b"".join(unpack(path))]
+
+
 def test_nothing_of_a_customer_is_left_and_whatever_is_put_back_is_found(
     bot: Chatbot, home: Path, replays: list[Path]
 ) -> None:
     bot.respond("Hello there, it is me again", "s-1", "ann")
     before = _files(replays)
-    held = {path for path, content in before.items() if _SAID in content}
+    held = set(_holding(_SAID, replays))
     assert len(held) == 8, sorted(held)
     receipt = bot.forget("ann")
-    after = _files(replays)
-    assert not [path for path, content in after.items() if _SAID in content]
+    assert _holding(_SAID, replays) == []
     assert receipt.removed["replays"] == 5 * 3 + 2  # turns of three runs, and two stories
 
     (home / "models").unlink()  # a link: what is in it would only take long to search
@@ -86,7 +91,7 @@ def test_nothing_of_a_customer_is_left_and_whatever_is_put_back_is_found(
     for path in held:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(before[path])
-    found = prove(receipt, home, bot.memory.store, elsewhere=shelf.elsewhere(home)).found
+    found = prove(receipt, home, bot.memory.store, elsewhere=shelf.elsewhere(home), unpack=unpack).found
     assert {Path(path) for path, _ in found} == held
 
 
@@ -122,7 +127,7 @@ def test_a_folder_that_is_gone_is_named(home: Path, tmp_path: Path, rapport: Cal
 
 def _secrets(folder: Path) -> list[Path]:
     """Return the files with what Ann and Bob said."""
-    return [path for path, content in _files([folder]).items() if b"zebra" in content]
+    return _holding(b"zebra", [folder])
 
 
 def _written(folder: Path, customers: tuple[str, ...] = ("ann", "bob"), reply: str = "b") -> Run:
@@ -190,8 +195,8 @@ def test_a_report_under_way_does_not_bring_back_what_is_forgotten(
     run = _written(tmp_path / "replays" / "run")
     forgetting = Thread(target=Replays(tmp_path, "ann").erase, args=([],))
 
-    def reading(*given: Any) -> list[dict[str, Any]]:
-        read = list(transcripts(*given))
+    def reading(*given: Any) -> Transcripts:
+        read = transcripts(*given)
         forgetting.start()
         forgetting.join(1)  # as long as it takes, were it not to wait for the report
         return read
@@ -199,7 +204,7 @@ def test_a_report_under_way_does_not_bring_back_what_is_forgotten(
     monkeypatch.setattr(page, "transcripts", reading)
     page.write_report(run)
     forgetting.join()
-    assert not [path for path, content in _files([tmp_path]).items() if b"zebra of ann" in content]
+    assert _holding(b"zebra of ann", [tmp_path]) == []
 
 
 def test_a_run_in_a_folder_among_the_runs_is_known(tmp_path: Path) -> None:

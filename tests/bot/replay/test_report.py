@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from bot.cli import cli
 from bot.problems import RapportError
 from bot.replay.erasing import Replays
-from bot.replay.report import page
+from bot.replay.report import page, transcripts
 from bot.replay.report.marks import mark
+from bot.replay.report.packing import unpack
 from bot.replay.report.page import write_report
 from bot.replay.report.tally import against_log, tally
 from bot.replay.run_folder import Remembered, Run, SeenMessage, TurnRecord, TurnScore
@@ -25,12 +26,10 @@ from tests.bot.replay.written import compare_written, turn, write_run
 WRONG = TurnScore(answer=False, similarity=0.1)
 
 
-def read(file: Path) -> dict[str, object]:
-    """Return what a report's page embeds."""
-    found = re.search(r'id="data">(.*?)</script>', file.read_text(encoding="utf-8"), re.DOTALL)
-    assert found
-    value: dict[str, object] = json.loads(found[1])
-    return value
+def read(file: Path) -> tuple[list[Any], list[Any]]:
+    """Return what a report's page holds: the rows of its list, and their transcripts."""
+    rows, *blocks = [json.loads(content) for content in unpack(file)]
+    return rows, [blocks[row["block"]][row["place"]] for row in rows]
 
 
 def told(file: Path) -> str:
@@ -83,7 +82,7 @@ def test_what_is_most_worth_a_look_comes_first_and_the_rest_is_named(
     assert [one.conversation for one in tally(run, 3).worth] == ["late", "wrong", "fine-0"]
     monkeypatch.setattr(page, "MOST", 3)
     file = write_report(run)
-    assert len(read(file)["conversations"]) == 3  # type: ignore[arg-type]
+    assert [one["id"] for one in read(file)[1]] == ["late", "wrong", "fine-0"]
     text = file.read_text(encoding="utf-8")
     assert "holds the 3 conversations most worth a look of 22" in text
     assert str(run.folder / "turns.jsonl") in text
@@ -112,7 +111,7 @@ def test_a_comparison_says_what_becomes_worse_and_why(tmp_path: Path) -> None:
     assert figures["glance"]["changes"] == {"answer": {"3": 1}}
     assert '<th scope="row">Answers something else</th><td class="n">1</td>' in file.read_text(encoding="utf-8")
     assert "Harm, from 3 (worst) to -3: 1 at 3." in compared(after.comparison("before"))
-    first = read(file)["conversations"][0]  # type: ignore[index]
+    first = read(file)[1][0]
     assert (first["id"], first["turns"][0]["change"]["causes"]) == ("c-2", ["memory"])
 
 
@@ -144,7 +143,7 @@ def test_promises_are_in_the_report(tmp_path: Path) -> None:
         ],
     )
     file = write_report(run)
-    first, second = read(file)["conversations"][0]["turns"]  # type: ignore[index]
+    first, second = read(file)[1][0]["turns"]
     assert (first["promise"], first["judged"]) == ("a colleague will call", ["Promises what the agent did not"])
     assert second["judged"] == ["The agent promised something, and the bot does not"]
     assert "of the messages to which an agent promised something" in file.read_text(encoding="utf-8")
@@ -166,19 +165,30 @@ def test_reports_are_forgotten_with_what_is_in_them(tmp_path: Path) -> None:
     compare_written(before, after)
     write_report(before), write_report(after), write_report(after, before)
     assert len(list(tmp_path.rglob("report.*"))) == 6
+    assert b"secret zebra" in b"".join(unpack(after.folder / "report.html"))
     assert Replays(tmp_path, "customer of c-1").erase([]) == 2
     assert not [file for file in tmp_path.rglob("*") if file.is_file() and b"secret zebra" in file.read_bytes()]
     assert list(tmp_path.rglob("report.*")) == []
-    assert len(read(write_report(after))["conversations"]) == 1  # type: ignore[arg-type]
+    assert [one["id"] for one in read(write_report(after))[1]] == ["c-2"]
 
 
-def test_a_log_of_a_thousand_conversations_fits_a_page(tmp_path: Path) -> None:
+def test_each_conversation_of_a_large_log_is_in_the_page(tmp_path: Path) -> None:
     seen = (SeenMessage("agent", "Standard delivery takes 3 to 5 working days. " * 4, "2026-09-02T10:00:00+00:00"),)
     turns = [
-        turn(f"c-{one}", number, "how long does it take " * 5, "", "Allow 3 to 5 working days. " * 6, seen=seen)
-        for one in range(1000)
+        turn(f"c-{one}", number, f"how long does {one} take " * 5, "", "Allow 3 to 5 working days. " * 6, seen=seen)
+        for one in range(3000)
         for number in (1, 2)
     ]
     file = write_report(write_run(tmp_path / "run", turns))
-    assert len(read(file)["conversations"]) == 1000  # type: ignore[arg-type]
-    assert file.stat().st_size < 5_000_000
+    rows, made = read(file)
+    assert [one["id"] for one in rows] == [one["id"] for one in made] == [f"c-{one}" for one in range(3000)]
+    assert all(f"does {number} take" in one["turns"][1]["text"] for number, one in enumerate(made))
+    assert "most worth a look of" not in file.read_text(encoding="utf-8")
+    assert file.stat().st_size < 2_000_000
+
+
+def test_long_conversations_leave_less_room_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = write_run(tmp_path / "run", [turn(f"c-{number}", 1, "?", "a", "b") for number in range(9)])
+    first, second, *_ = run.conversations()
+    monkeypatch.setattr(transcripts, "MOST_BYTES", first.length + second.length)
+    assert [one["id"] for one in read(write_report(run))[0]] == ["c-0", "c-1"]
