@@ -132,13 +132,14 @@ class Store:
         """Leave no trace of rows that were deleted, where that is owed; it takes time in proportion to the files' size.
 
         Of several who wait for it, one does it for all. SQLite's `secure_delete` alone is not enough: rows that moved
-        between pages leave copies behind, so the file is written anew, and the write-ahead log is emptied.
+        between pages leave copies behind, so the file is written anew, and the write-ahead log is emptied. A database in
+        memory has no file.
         https://sqlite.org/lang_vacuum.html
 
         Raises:
             StoreError: the file is in use for too long, or there is no space for a second copy of it.
         """
-        if self.engine.dialect.name != "sqlite":
+        if self.engine.dialect.name != "sqlite" or not self.engine.url.database:
             return
         with self._one_writer:  # other writers of this process would keep the checkpoint waiting for too long
             busy = self._owes_purge() and self._overwrite()

@@ -25,13 +25,14 @@ def opened(browser: Browser) -> Iterator[Open]:
     problems: list[str] = []
     contexts = []
 
-    def see(file: Path, width: int = 1280) -> Page:
+    def see(file: Path, width: int = 1280, before: str = "") -> Page:
         context = browser.new_context(viewport={"width": width, "height": 860})
         contexts.append(context)
         page = context.new_page()
         page.on("request", lambda request: problems.append(request.url) if request.url != file.as_uri() else None)
         page.on("console", lambda message: problems.append(message.text))
         page.on("pageerror", lambda error: problems.append(str(error)))
+        page.add_init_script(before)
         page.goto(file.as_uri())
         return page
 
@@ -144,3 +145,9 @@ def test_a_phone_needs_no_scrolling_sideways(opened: Open, report: Path) -> None
     page.get_by_text("All figures", exact=True).click()
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
     assert Axe().run(page).response["violations"] == []
+
+
+def test_a_browser_that_cannot_unpack_says_so(opened: Open, report: Path) -> None:
+    page = opened(report, before="delete window.DecompressionStream")
+    expect(page.locator("#count")).to_contain_text("Open this page in a newer one.")
+    expect(page.locator("#filters")).to_be_hidden()
