@@ -19,6 +19,7 @@ from itertools import count
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.replay import prepared_home
 from benchmarks.report import write
@@ -99,13 +100,19 @@ def _measure(conversations: Sequence[Conversation], home: Path, scratch: Path) -
         for name, life in lives.items():
             most = max(row["turns"] for row in customers(life.memory.store))
             results[name] = {"turns_in_memory": most, **_tenths(spent[name])}
-    one, many = results.values()
-    return {**results, "ratios": {f"one_to_many_{key}": one[key] / many[key] for key in one if key.endswith("_ms")}}
+    one, many = map(np.array, spent.values())
+    first, last = _ends(one / many)  # of the same turn, measured in the same moment
+    return {**results, "ratios": {"one_to_many_first_tenth": first, "one_to_many_last_tenth": last}}
+
+
+def _ends(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
+    """Return the medians of the first and of the last tenth of some values."""
+    tenth = len(values) // 10
+    return float(np.median(values[:tenth])), float(np.median(values[-tenth:]))
 
 
 def _tenths(spent: Sequence[float]) -> dict[str, float]:
-    tenth = len(spent) // 10
-    first, last = float(np.median(spent[:tenth])), float(np.median(spent[-tenth:]))
+    first, last = _ends(spent)
     return {
         "turns": len(spent),
         "first_tenth_p50_ms": first,
