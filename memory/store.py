@@ -132,8 +132,8 @@ class Store:
         """Leave no trace of rows that were deleted, where that is owed; it takes time in proportion to the files' size.
 
         Of several who wait for it, one does it for all. SQLite's `secure_delete` alone is not enough: rows that moved
-        between pages leave copies behind, so the file is written anew, and the write-ahead log is emptied. A database in
-        memory has no file.
+        between pages leave copies behind, so the file is written anew, and the write-ahead log is emptied. A database
+        in memory has no file.
         https://sqlite.org/lang_vacuum.html
 
         Raises:
