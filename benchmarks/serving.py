@@ -22,7 +22,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle, islice
@@ -251,24 +250,21 @@ def measure_together(models: Path) -> report.Results:
     They take turns, three times, no message twice; processor time, since waiting costs none.
     """
     served = load(read_desk(BUNDLED), models)
+    both = (served.classifier, served.encoder)
     texts = list(dict.fromkeys(messages()))
     alone, together = list[float](), list[float]()
 
-    def encode(text: str) -> None:
-        served.classifier.encode([text])
-        served.encoder.encode([text])
-
-    def spend(found: list[float], part: list[str], run: Callable[[list[str]], object]) -> None:
+    def spend(found: list[float], part: list[str], at_once: int) -> None:
         before = time.process_time()
-        run(part)
+        for start in range(0, len(part), at_once):
+            for vector in [model.expect(text) for text in part[start : start + at_once] for model in both]:
+                vector()
         found.append((time.process_time() - before) * 1000 / len(part))
 
-    with ThreadPoolExecutor(_WAITING) as waiting:
-        list(waiting.map(encode, texts[:_WAITING]))  # threads begin
-        size = (len(texts) - _WAITING) // 6
-        for place in range(_WAITING, _WAITING + 6 * size, 2 * size):
-            spend(alone, texts[place : place + size], lambda part: [encode(text) for text in part])
-            spend(together, texts[place + size : place + 2 * size], lambda part: list(waiting.map(encode, part)))
+    size = len(texts) // 6
+    for place in range(0, 6 * size, 2 * size):
+        spend(alone, texts[place : place + size], 1)
+        spend(together, texts[place + size : place + 2 * size], _WAITING)
     found = {"encoding_alone_cpu_ms": statistics.mean(alone), "encoding_together_cpu_ms": statistics.mean(together)}
     return {
         "rapport": {name: round(value, 2) for name, value in found.items()},

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -50,7 +52,7 @@ from memory.spent import is_spent
 
 _LOG = logging.getLogger(__name__)
 _FINISH_S = 10  # seconds that closing waits for turns under way
-_AT_ONCE = 32  # messages with the classifier, most of which wait there for a core, together
+_AT_WORK = (os.cpu_count() or 1) + 1  # turns at once: more of them only take the interpreter from each other
 _PIECE = re.compile(r"\S+\s*")
 
 
@@ -98,7 +100,8 @@ class Chatbot(Runnable[ChatInput, Reply]):
         self._generation = Generation(chat_model, desk, settings.chat_timeout_s) if chat_model else None
         self.when_replied: Callable[[Reply], None] = lambda _reply: None  # told of every turn, kept or failed
         self._locks = SessionLocks()
-        self._classifying = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rapport-classifier")
+        self._working = threading.Semaphore(_AT_WORK)
+        self._classifying = ThreadPoolExecutor(_AT_WORK, thread_name_prefix="rapport-classifier")
         self._background = ThreadPoolExecutor(1, thread_name_prefix="rapport-summary")
         self._watching: tuple[Watch | Retention, ...] = ()
         if serving:
@@ -339,43 +342,45 @@ class Chatbot(Runnable[ChatInput, Reply]):
         return text if len(text) <= limit else text[:limit] + "…"
 
     def _decide(self, text: str, session_id: str, customer_id: str, hand_over: bool) -> Gathered:
-        """Return the turn up to its deterministic reply."""
-        watch, models = Stopwatch(), self.models  # read once: others may be promoted while the turn is under way
+        """Return the turn up to its deterministic reply, once there is a core for it."""
+        models = self.models  # read once: others may be promoted while the turn is under way
         kept, limit = self._cut(text), self.settings.max_message_chars
         refusal = "" if hand_over else refusal_of(text, limit)
-        # Both models and the memory take about the same time: the classifier works beside the other two.
-        hearing = None if refusal else self._classifying.submit(models.classifier.encode, [kept])
-        query = models.encoder.encode([kept])[0]
-        watch.lap("encode")
-        context = self.memory.load(session_id, customer_id, kept, query, self.clock())
-        watch.lap("memory")
-        if hearing is None:
-            values = {"length": f"{len(text):,}", "limit": f"{limit:,}"}
-            words, wording = self._answers.say(refusal, context, values)
-            rendered = Rendered(words, refusal, wording=wording, state="open")
-            nothing = Understood((("", 0.0),), in_scope=False)
-            return Gathered(kept, context, query, nothing, rendered, models, timings=watch.laps)
-        earlier = models.heard.earlier(context.buffer)
-        vector = hearing.result()[0]
-        understood = understand(self.desk, models.classifier, kept, context, vector, earlier, models.thresholds.answer)
-        pointed_at = points_back(self.desk, kept, context, partial(self.memory.values, context))
-        understood = replace(
-            understood,
-            wants_colleague=hand_over,
-            pointed_at=pointed_at,
-            asks_back=asks_back(kept),
-            to_forget=facts_to_forget(self.desk, kept) if self.desk.answers[understood.intent].forget else (),
-        )
-        watch.lap("understand")
-        find = partial(models.find, kept, query)
-        action, candidates = decide(self.desk, models.thresholds, understood, context, find)
-        if isinstance(action, Forget) and action.confirmed:
-            for fact in action.facts or ("",):
-                self.forget(customer_id, fact=fact)
-            context = self.memory.load(session_id, customer_id, kept, query, context.now)
-        rendered = self._answers.render(action, context, candidates, kept)
-        watch.lap("decide")
-        return Gathered(kept, context, query, understood, rendered, models, vector, watch.laps)
+        encoded, heard = models.encoder.expect(kept), None if refusal else models.classifier.expect(kept)
+        with self._working:
+            watch = Stopwatch()
+            # Both models and the memory take about the same time: the classifier works beside the other two.
+            hearing = self._classifying.submit(heard) if heard else None
+            query = encoded()
+            watch.lap("encode")
+            context = self.memory.load(session_id, customer_id, kept, query, self.clock())
+            watch.lap("memory")
+            if hearing is None:
+                values = {"length": f"{len(text):,}", "limit": f"{limit:,}"}
+                words, wording = self._answers.say(refusal, context, values)
+                rendered = Rendered(words, refusal, wording=wording, state="open")
+                nothing = Understood((("", 0.0),), in_scope=False)
+                return Gathered(kept, context, query, nothing, rendered, models, timings=watch.laps)
+            vector, earlier = hearing.result(), models.heard.earlier(context.buffer)
+            surely = models.thresholds.answer
+            understood = understand(self.desk, models.classifier, kept, context, vector, earlier, surely)
+            understood = replace(
+                understood,
+                wants_colleague=hand_over,
+                pointed_at=points_back(self.desk, kept, context, partial(self.memory.values, context)),
+                asks_back=asks_back(kept),
+                to_forget=facts_to_forget(self.desk, kept) if self.desk.answers[understood.intent].forget else (),
+            )
+            watch.lap("understand")
+            find = partial(models.find, kept, query)
+            action, candidates = decide(self.desk, models.thresholds, understood, context, find)
+            if isinstance(action, Forget) and action.confirmed:
+                for fact in action.facts or ("",):
+                    self.forget(customer_id, fact=fact)
+                context = self.memory.load(session_id, customer_id, kept, query, context.now)
+            rendered = self._answers.render(action, context, candidates, kept)
+            watch.lap("decide")
+            return Gathered(kept, context, query, understood, rendered, models, vector, watch.laps)
 
     def _write(self, turn: Gathered) -> Iterator[Reply]:
         """Yield the chat model's pieces and note its text; nothing where there is none or where it fails."""
@@ -399,16 +404,17 @@ class Chatbot(Runnable[ChatInput, Reply]):
         """Store a turn, with what was replied `instead` where that is given, in one transaction; return the reply."""
         watch = Stopwatch()
         kept, context = instead or turn.kept(self.recaps), turn.context
-        turn_id = self.memory.save(
-            context,
-            turn.text,
-            kept.text,
-            kept.decision,
-            facts=turn.understood.told,
-            query=turn.query,
-            handed_over=kept.handed_over,
-            key=key,
-        )
+        with self._working:
+            turn_id = self.memory.save(
+                context,
+                turn.text,
+                kept.text,
+                kept.decision,
+                facts=turn.understood.told,
+                query=turn.query,
+                handed_over=kept.handed_over,
+                key=key,
+            )
         if turn.vector is not None:
             turn.models.heard.keep(turn_id, turn.vector)
         watch.lap("save")

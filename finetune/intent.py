@@ -173,6 +173,10 @@ class IntentClassifier(ServedClassifier):
             return np.zeros((0, DIM), dtype=np.float32)
         return self._served().run(texts)["vector"]
 
+    def expect(self, text: str) -> Callable[[], NDArray[np.float32]]:
+        """Return what gives the unit vector `(384,)` of a text when it is called; others may encode it before."""
+        return self._served().expect(text)
+
     def encode_ahead(self, texts: Sequence[str]) -> None:
         """Encode texts in batches; `encode` then knows each of them, until others are encoded ahead."""
         self._served().run_ahead(texts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,10 @@ class Encoder(Embeddings):
         if not texts:
             return np.zeros((0, DIM), dtype=np.float32)
         return self._model.run(texts)["vector"]
+
+    def expect(self, text: str) -> Callable[[], NDArray[np.float32]]:
+        """Return what gives the unit vector `(384,)` of a text when it is called; others may encode it before."""
+        return self._model.expect(text)
 
     def encode_ahead(self, texts: Sequence[str]) -> None:
         """Encode texts in batches; `encode` then knows each of them, until others are encoded ahead."""

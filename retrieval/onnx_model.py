@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -34,10 +34,10 @@ def session(file: Path) -> onnxruntime.InferenceSession:
 class OnnxModel:
     """Runs `model.onnx` of a model folder on texts or pairs of texts, in length-sorted batches of at most `batch`.
 
-    The vector of a text is the same, to the last bit, alone and among others. Single texts from several threads at
-    once are run together (`retrieval.together`). A batch runs on the thread that asks for it: two messages on two cores
-    then take half as long as each of them spread over both. `manifest` is the folder's, where it has been read and its
-    hashes checked already.
+    The vector of a text is the same, to the last bit, alone and among others. Texts that are expected at the same time
+    are run together (`retrieval.together`). A batch runs on the thread that asks for it: two messages on two cores then
+    take half as long as each of them spread over both. `manifest` is the folder's, where it has been read and its hashes
+    checked already.
 
     Raises:
         ModelError: the folder is missing, incomplete or altered.
@@ -68,13 +68,20 @@ class OnnxModel:
         found = {text: {name: values[row] for name, values in outputs.items()} for row, text in enumerate(fresh)}
         self._known = known | found
 
+    def expect(self, text: str) -> Callable[[], NDArray[np.float32]]:
+        """Return what gives the vector `(384,)` of a text when it is called; others may run it with theirs before."""
+        if (known := self._known.get(text)) is not None:
+            vector = known["vector"]
+            return lambda: vector
+        if self._together is None:
+            return lambda: self.run([text])["vector"][0]
+        return self._together.expect(self.tokenizer.encode(text))
+
     def run(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> dict[str, NDArray[np.float32]]:
         """Return each output of the model as an array of shape `(n, ...)`, rows in the order of `texts`."""
         if (known := self._known) and all(text in known for text in texts):
             return {name: np.stack([known[text][name] for text in texts]) for name in self.outputs}  # type: ignore[index]
         encodings = self.tokenizer.encode_batch(list(texts))
-        if len(texts) == 1 and self._together is not None:
-            return {"vector": self._together.vector(encodings[0]).reshape(1, -1)}
         order = sorted(range(len(texts)), key=lambda row: len(encodings[row].ids))
         parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self.outputs}
         for outputs in self._run_batches(list(self._batches([encodings[row] for row in order]))):

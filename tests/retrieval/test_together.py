@@ -18,11 +18,12 @@ from retrieval.together import Together
 
 def test_vectors_have_the_same_bits_alone_and_in_a_crowd(desk: Desk, models: Models) -> None:
     texts = [text for text, _ in random.Random(0).sample(list(desk.messages), 96)]  # noqa: S311
-    for encode in (models.encoder.encode, models.classifier.encode):
-        alone = [encode([text])[0] for text in texts]
-        with ThreadPoolExecutor(32) as crowd:
+    for model in (models.encoder, models.classifier):
+        alone = [model.encode([text])[0] for text in texts]
+        with ThreadPoolExecutor(4) as crowd:
             for _ in range(2):
-                together = list(crowd.map(lambda text, encode=encode: encode([text])[0], texts))
+                expected = [model.expect(text) for text in texts]
+                together = list(crowd.map(lambda vector: vector(), expected))
                 assert all(map(np.array_equal, alone, together))
 
 
@@ -36,28 +37,49 @@ class _Message:
         self.ids = [0] * length
 
 
-def test_what_waits_goes_together_by_length_and_a_failure_is_everybodys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrieval.together._CORES", 1)
-    begun, goes_on, batches = threading.Event(), threading.Event(), []
+def _ones(messages: Any, batches: list[list[int]]) -> Any:
+    batches.append([len(message.ids) for message in messages])
+    if len(messages[0].ids) == 4:
+        raise RuntimeError("no more memory")
+    return np.ones((len(messages), 3, 384), dtype=np.float32)
+
+
+def test_what_is_expected_goes_together_by_length_and_a_failure_is_everybodys() -> None:
+    batches: list[list[int]] = []
+    model = Together(lambda messages: _ones(messages, batches))
+    waiting = [model.expect(_Message(length)) for length in (3, 4, 3, 4, 3)]
+    for vector, length in zip(waiting, (3, 4, 3, 4, 3), strict=True):
+        if length == 4:
+            with pytest.raises(RuntimeError, match="no more memory"):
+                vector()
+        else:
+            assert np.isclose(np.linalg.norm(vector()), 1)
+    assert batches == [[3, 3, 3], [4, 4]]
+
+
+def test_what_somebody_else_has_begun_is_waited_for() -> None:
+    begun, goes_on, batches = threading.Event(), threading.Event(), list[list[int]]()
 
     def states(messages: Any) -> Any:
-        batches.append([len(message.ids) for message in messages])
         begun.set()
         assert goes_on.wait(30)
-        if len(messages[0].ids) == 4:
-            raise RuntimeError("no more memory")
-        return np.ones((len(messages), 3, 384), dtype=np.float32)
+        return _ones(messages, batches)
 
     model = Together(states)
-    with ThreadPoolExecutor(8) as crowd:
-        first = crowd.submit(model.vector, _Message(3))
+    with ThreadPoolExecutor(2) as crowd:
+        vectors = [model.expect(_Message(3)) for _ in range(2)]
+        first = crowd.submit(vectors[0])
         assert begun.wait(30)
-        rest = [crowd.submit(model.vector, _Message(length)) for length in (3, 4, 3, 4, 3)]
-        while len(model._waiting) < len(rest):
-            threading.Event().wait(0.01)
+        other = crowd.submit(vectors[1])
         goes_on.set()
-        assert np.isclose(np.linalg.norm(first.result()), 1)
-        failed = [isinstance(one.exception(), RuntimeError) for one in rest]
-    assert failed == [False, True, False, True, False]
-    assert batches[0] == [3]
-    assert sorted(batches[1:]) == [[3, 3, 3], [4, 4]]
+        assert np.array_equal(first.result(30), other.result(30))
+    assert batches == [[3, 3]]
+
+
+def test_a_message_that_nobody_comes_for_is_let_go() -> None:
+    batches: list[list[int]] = []
+    model = Together(lambda messages: _ones(messages, batches))
+    model.expect(_Message(3))
+    model.expect(_Message(3))()
+    assert batches == [[3]]
+    assert not model._waiting
