@@ -36,8 +36,8 @@ class OnnxModel:
 
     The vector of a text is the same, to the last bit, alone and among others. Texts that are expected at the same time
     are run together (`retrieval.together`). A batch runs on the thread that asks for it: two messages on two cores then
-    take half as long as each of them spread over both. `manifest` is the folder's, where it has been read and its hashes
-    checked already.
+    take half as long as each of them spread over both. `manifest` is the folder's, where it has been read and its
+    hashes checked already.
 
     Raises:
         ModelError: the folder is missing, incomplete or altered.
