@@ -52,7 +52,7 @@ from memory.spent import is_spent
 
 _LOG = logging.getLogger(__name__)
 _FINISH_S = 10  # seconds that closing waits for turns under way
-_AT_WORK = (os.cpu_count() or 1) + 1  # turns at once: more of them only take the interpreter from each other
+AT_WORK = (os.cpu_count() or 1) + 1  # turns at once: more of them only take the interpreter from each other
 _PIECE = re.compile(r"\S+\s*")
 
 
@@ -100,8 +100,8 @@ class Chatbot(Runnable[ChatInput, Reply]):
         self._generation = Generation(chat_model, desk, settings.chat_timeout_s) if chat_model else None
         self.when_replied: Callable[[Reply], None] = lambda _reply: None  # told of every turn, kept or failed
         self._locks = SessionLocks()
-        self._working = threading.Semaphore(_AT_WORK)
-        self._classifying = ThreadPoolExecutor(_AT_WORK, thread_name_prefix="rapport-classifier")
+        self._working = threading.Semaphore(AT_WORK)
+        self._classifying = ThreadPoolExecutor(AT_WORK, thread_name_prefix="rapport-classifier")
         self._background = ThreadPoolExecutor(1, thread_name_prefix="rapport-summary")
         self._watching: tuple[Watch | Retention, ...] = ()
         if serving:

@@ -8,7 +8,7 @@ import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -107,7 +107,8 @@ def load_tool_factory(file: Path) -> ToolFactory | None:
     return factory
 
 
-def placeholders(text: str) -> set[str]:
+@lru_cache(maxsize=10_000)  # a desk's wordings, looked at with every reply
+def placeholders(text: str) -> frozenset[str]:
     """Return the names in braces of a wording.
 
     Raises:
@@ -117,7 +118,7 @@ def placeholders(text: str) -> set[str]:
     for _, name, form, conversion in parts:
         if not str(name).isidentifier() or form or conversion:
             raise ValueError(f"{{{name}}} is not a name in braces")
-    return {str(name) for _, name, _, _ in parts}
+    return frozenset(str(name) for _, name, _, _ in parts)
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:

@@ -301,7 +301,7 @@ class _Reader:
             replies[name] = wordings
         return replies
 
-    def _check_braces(self, file: str, place: str, wording: str) -> set[str] | None:
+    def _check_braces(self, file: str, place: str, wording: str) -> frozenset[str] | None:
         """Return the names in braces of a wording, or None where the braces are wrong."""
         try:
             return placeholders(wording)
@@ -361,7 +361,7 @@ class _Reader:
         if answer.promise and (names := self._check_braces("answers.yaml", f"{intent}.promise", answer.promise)):
             self._check_names(intent, answer, answer.promise, names)
 
-    def _check_names(self, intent: str, answer: Answer, wording: str, names: set[str]) -> None:
+    def _check_names(self, intent: str, answer: Answer, wording: str, names: frozenset[str]) -> None:
         unknown = sorted(name for name in names - _ALWAYS_KNOWN if self._lacks("facts.yaml", name))
         if unknown and not answer.tool:
             what = f"{wording[:60]!r} uses {', '.join(unknown)}, which nothing fills in"

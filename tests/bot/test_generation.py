@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from bot.chatbot import Chatbot
+from bot.chatbot import AT_WORK, Chatbot
 from bot.generation import make_chat_model
 from bot.problems import RapportError
 from bot.settings import Settings
@@ -102,6 +103,20 @@ def test_silent_chat_model_is_not_waited_for(make_bot: Callable[..., Chatbot]) -
     over.set()
     assert "working days" in reply.text
     assert not reply.text.startswith("Three to")
+
+
+def test_whoever_waits_for_the_chat_model_keeps_nobody_else_waiting(make_bot: Callable[..., Chatbot]) -> None:
+    everybody = AT_WORK + 2
+    together = threading.Barrier(everybody)  # breaks, and the desk's words are used, unless all of them get there
+
+    def writing() -> Iterator[str]:
+        together.wait(30)
+        yield "Three to five."
+
+    bot = make_bot(chat_model=scripted(*(writing() for _ in range(everybody))), settings={"chat_timeout_s": 40})
+    with ThreadPoolExecutor(everybody) as crowd:
+        replies = list(crowd.map(lambda number: bot.respond(QUESTION, f"s{number}", f"c{number}"), range(everybody)))
+    assert {reply.text for reply in replies} == {"Three to five."}
 
 
 def test_handoff_is_never_left_to_the_chat_model(make_bot: Callable[..., Chatbot]) -> None:
