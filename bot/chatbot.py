@@ -404,17 +404,16 @@ class Chatbot(Runnable[ChatInput, Reply]):
         """Store a turn, with what was replied `instead` where that is given, in one transaction; return the reply."""
         watch = Stopwatch()
         kept, context = instead or turn.kept(self.recaps), turn.context
-        with self._working:
-            turn_id = self.memory.save(
-                context,
-                turn.text,
-                kept.text,
-                kept.decision,
-                facts=turn.understood.told,
-                query=turn.query,
-                handed_over=kept.handed_over,
-                key=key,
-            )
+        turn_id = self.memory.save(
+            context,
+            turn.text,
+            kept.text,
+            kept.decision,
+            facts=turn.understood.told,
+            query=turn.query,
+            handed_over=kept.handed_over,
+            key=key,
+        )
         if turn.vector is not None:
             turn.models.heard.keep(turn_id, turn.vector)
         watch.lap("save")
