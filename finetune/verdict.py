@@ -67,7 +67,7 @@ def promise(thresholds: Mapping[str, Any], noun: str = "message") -> str:
     seen = percent(thresholds["wrong_answers_seen"]) if thresholds["wrong_answers_seen"] else "none"
     return (
         f"The target of at most {most} wrong answers cannot be promised by the {count} held out from training: {why}. "
-        f"Of those that it would have answered, {seen} were answered wrongly."
+        f"Of those that it answers by the threshold solved on all of them, {seen} were answered wrongly."
     )
 
 
