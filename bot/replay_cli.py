@@ -59,7 +59,12 @@ def replay_run(
     out: Annotated[Path | None, typer.Option(help="The run's folder; one under HOME/replays if not set.")] = None,
     live: Annotated[bool, typer.Option("--live", help="Let the bot's own replies be the history.")] = False,
     without: Annotated[list[Memory] | None, typer.Option(help="A memory to switch off.")] = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that replay; the result is the same.")] = 1,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1, max=64, help="Processes that replay, where the log is long enough; the result is the same."
+        ),
+    ] = 1,
     against: Annotated[str | None, typer.Option(help="An earlier run to compare with: its name or folder.")] = None,
     gate: Annotated[Path | None, typer.Option(help="A YAML file of limits; exit code 1 where one is broken.")] = None,
     pin: Annotated[str | None, typer.Option(help="A conversation to keep as a story that `rapport test` runs.")] = None,

@@ -50,6 +50,7 @@ from bot.replay.staging import LOG, Staging
 Progress = Callable[[str, float], None]
 Stage = Callable[[Path], Staging]
 _PLAN, _SCRATCH, _LOCK = "plan.json", "scratch", "lock"
+_ENOUGH = 10  # units for which another process pays: it has to start first, which takes as long as some hundred turns
 
 
 @dataclass(frozen=True)
@@ -136,9 +137,9 @@ def _replay(plan: Plan, state: State, folder: Path, read: Stage, progress: Progr
         (folder / DESK).mkdir()
     if not (folder / DESK / state.desk.name).exists():
         copy_desk(state.desk, folder / DESK / state.desk.name)
-    _live_all(plan, state, work, staging.units, progress)
+    workers = _live_all(plan, state, work, staging.units, progress)
     _merge(folder, info, staging.units)
-    _time(folder, started, plan.workers)
+    _time(folder, started, workers)
     if wrong := staging.wrong():
         (folder / WRONG).write_text("\n".join(wrong), encoding="utf-8")
     (work / _PLAN).replace(folder / RUN)
@@ -158,22 +159,24 @@ def _keep_plan(file: Path, info: RunInfo) -> None:
         )
 
 
-def _live_all(plan: Plan, state: State, work: Path, units: int, progress: Progress) -> None:
+def _live_all(plan: Plan, state: State, work: Path, units: int, progress: Progress) -> int:
+    """Live all units through that have not been yet, and return by how many processes."""
     todo = [number for number in range(units) if not _unit(work, number).exists()]
     shutil.rmtree(work / _SCRATCH, ignore_errors=True)
-    if plan.workers == 1 or len(todo) < 2:
+    others = min(plan.workers - 1, len(todo) // _ENOUGH)
+    if not others:
         worker = _Worker(plan, state, work)
         for done, number in enumerate(todo, 1):
             worker.live(number)
             progress("Replaying", done / len(todo))
     else:
-        _share_work(plan, _Worker(plan, state, work), todo, progress)
+        _share_work(plan, _Worker(plan, state, work), todo, others, progress)
     shutil.rmtree(work / _SCRATCH, ignore_errors=True)
+    return 1 + others
 
 
-def _share_work(plan: Plan, own: _Worker, todo: list[int], progress: Progress) -> None:
+def _share_work(plan: Plan, own: _Worker, todo: list[int], others: int, progress: Progress) -> None:
     """Live units through with other processes, this one doing its part: it has loaded the models already."""
-    others = min(plan.workers, len(todo)) - 1
     waiting, count = deque(todo), len(todo)
     given: set[Future[None]] = set()
     with ProcessPoolExecutor(others, get_context("spawn"), _begin, (plan, own.work)) as pool:

@@ -15,7 +15,7 @@ import pytest
 from bot.desk import BUNDLED, Desk
 from bot.models import Models
 from bot.problems import RapportError
-from bot.replay import life, staging
+from bot.replay import life, replaying, staging
 from bot.replay.life import Life
 from bot.replay.parts import State
 from bot.replay.readers import Wrong, read_log
@@ -107,6 +107,7 @@ def test_two_runs_are_the_same_byte_for_byte_whatever_the_number_of_workers(
     run_log: Replay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(staging, "TURNS", 3)
+    monkeypatch.setattr(replaying, "_ENOUGH", 1)
     one, two = run_log("one"), run_log("two", workers=2)
     assert two.timing().workers == 2
     assert _content(one) == _content(two)
