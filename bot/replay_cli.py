@@ -61,9 +61,7 @@ def replay_run(
     without: Annotated[list[Memory] | None, typer.Option(help="A memory to switch off.")] = None,
     workers: Annotated[
         int,
-        typer.Option(
-            min=1, max=64, help="Processes that replay, where the log is long enough; the result is the same."
-        ),
+        typer.Option(min=1, max=64, help="Processes for a long log; the result is the same."),
     ] = 1,
     against: Annotated[str | None, typer.Option(help="An earlier run to compare with: its name or folder.")] = None,
     gate: Annotated[Path | None, typer.Option(help="A YAML file of limits; exit code 1 where one is broken.")] = None,
