@@ -3,10 +3,10 @@
     python -m benchmarks.replay [--data LOG] [--form FORM] [--home HOME] [--turns 600] [--large 0] --json OUT
 
 The log is the bundled desk's own unless `--data` names another; it is read with personal data masked, as by default.
-Both get the same first turns: the replay with as many processes as cores, the bot as `rapport serve` in a process
-of its own, asked over loopback by one client with an API key. `--large N` also replays the log again and again as other
-customers' until N turns are reached, and says how much memory that held and whether turns got slower. Each figure is
-explained in benchmarks/README.md.
+Both get the same first turns: the replay with as many processes as cores (a short log takes one), the bot as
+`rapport serve` in a process of its own, asked over loopback by one client with an API key. `--large N` also replays the
+log again and again as other customers' until N turns are reached, and says how much memory that held and whether turns
+got slower. Each figure is explained in benchmarks/README.md.
 """
 
 from __future__ import annotations
