@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from retrieval.model_folder import read_manifest
+from retrieval.overflow import products_overflow
 from retrieval.together import STATES, Together, pooled
 
 BATCH = 16  # more of them at once are slower: what they are multiplied with no longer fits the caches
@@ -27,7 +28,8 @@ def session(file: Path) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    options.add_session_config_entry("session.x64quantprecision", "1")  # without VNNI, 8-bit products would overflow
+    if products_overflow():
+        options.add_session_config_entry("session.x64quantprecision", "1")
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
