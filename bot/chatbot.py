@@ -101,7 +101,6 @@ class Chatbot(Runnable[ChatInput, Reply]):
         self.when_replied: Callable[[Reply], None] = lambda _reply: None  # told of every turn, kept or failed
         self._locks = SessionLocks()
         self._working = threading.Semaphore(AT_WORK)
-        self._classifying = ThreadPoolExecutor(AT_WORK, thread_name_prefix="rapport-classifier")
         self._background = ThreadPoolExecutor(1, thread_name_prefix="rapport-summary")
         self._watching: tuple[Watch | Retention, ...] = ()
         if serving:
@@ -136,7 +135,6 @@ class Chatbot(Runnable[ChatInput, Reply]):
             _LOG.warning("%d turns did not end within %d s.", self._locks.under_way, _FINISH_S)
         for one in self._watching:
             one.close()
-        self._classifying.shutdown(wait=True)
         self._background.shutdown(wait=True)
         self.memory.store.close()
 
@@ -349,19 +347,17 @@ class Chatbot(Runnable[ChatInput, Reply]):
         encoded, heard = models.encoder.expect(kept), None if refusal else models.classifier.expect(kept)
         with self._working:
             watch = Stopwatch()
-            # Both models and the memory take about the same time: the classifier works beside the other two.
-            hearing = self._classifying.submit(heard) if heard else None
             query = encoded()
             watch.lap("encode")
             context = self.memory.load(session_id, customer_id, kept, query, self.clock())
             watch.lap("memory")
-            if hearing is None:
+            if heard is None:
                 values = {"length": f"{len(text):,}", "limit": f"{limit:,}"}
                 words, wording = self._answers.say(refusal, context, values)
                 rendered = Rendered(words, refusal, wording=wording, state="open")
                 nothing = Understood((("", 0.0),), in_scope=False)
                 return Gathered(kept, context, query, nothing, rendered, models, timings=watch.laps)
-            vector, earlier = hearing.result(), models.heard.earlier(context.buffer)
+            vector, earlier = heard(), models.heard.earlier(context.buffer)
             surely = models.thresholds.answer
             understood = understand(self.desk, models.classifier, kept, context, vector, earlier, surely)
             understood = replace(
