@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
@@ -40,7 +39,7 @@ from bot.reload import Watch
 from bot.retention import Retention
 from bot.settings import Settings, read_settings
 from bot.stopwatch import Stopwatch
-from bot.turn import Forget, Kept, Reply, Understood, kept_reply, whole
+from bot.turn import Forget, Kept, Reply, Understood, kept_reply, whole, word_by_word
 from memory import ConversationMemory, Store
 from memory.boundaries import Boundaries, Kind
 from memory.conversation import Budgets, Context, ForgottenError, WrongCustomerError
@@ -53,7 +52,6 @@ from memory.spent import is_spent
 _LOG = logging.getLogger(__name__)
 _FINISH_S = 10  # seconds that closing waits for turns under way
 AT_WORK = (os.cpu_count() or 1) + 1  # turns at once: more of them only take the interpreter from each other
-_PIECE = re.compile(r"\S+\s*")
 
 
 class Chatbot(Runnable[ChatInput, Reply]):
@@ -271,7 +269,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
 
     def stream(self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Reply]:
         """Yield the reply piece by piece; the sum of the pieces is the reply that `respond` gives."""
-        return self._turn(*arguments(input, config, kwargs))
+        return word_by_word(self._turn(*arguments(input, config, kwargs)))
 
     async def astream(
         self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any
@@ -306,9 +304,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             yield self._failed(session_id)
             return
         self.when_replied(reply)
-        if not written:
-            yield from (Reply(piece) for piece in _PIECE.findall(reply.text))
-        yield replace(reply, text="")
+        yield replace(reply, text="") if written else reply
 
     def _failed(self, session_id: str) -> Reply:
         reply = Reply(self.desk.replies["failed"][0], "failed", session_id=session_id, replaces=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from memory import Fact, Turn
 from memory.store import to_text
 
 _NO_SLUG = re.compile(r"[^\w-]")
+_WORD = re.compile(r"\s*\S+\s*")
 
 SourceKind = Literal["answer", "article", "tool", "turn", "fact"]
 
@@ -216,6 +217,16 @@ def whole(pieces: Iterable[Reply]) -> Reply:
         texts.append(piece.text)
         last, replaces = piece if piece.action else last, replaces or piece.replaces
     return replace(last, text="".join(texts), replaces=replaces)
+
+
+def word_by_word(pieces: Iterable[Reply]) -> Iterator[Reply]:
+    """Yield a stream of replies with the bot's own words one by one; the sum stays the same."""
+    for piece in pieces:
+        if piece.replaces or not piece.action:  # an apology, or what a chat model writes as it comes
+            yield piece
+        else:
+            yield from (Reply(word) for word in _WORD.findall(piece.text))
+            yield replace(piece, text="")
 
 
 def kept_reply(turn: Turn) -> Reply:
