@@ -214,7 +214,8 @@ class Store:
         """Begin a transaction: one that writes waits for the writer before it, as an erasure counts on."""
         if self.engine.dialect.name == "sqlite":
             with connection.begin():
-                connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+                # Asked of the driver: SQLAlchemy would make a result of it, which takes as long as a short query.
+                connection.connection.cursor().execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
                 yield
             return
         isolation = "READ COMMITTED" if immediate else "REPEATABLE READ"
