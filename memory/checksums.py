@@ -16,6 +16,9 @@ COVERED = {
 }
 
 
+_to_json = json.JSONEncoder(default=str).encode  # `json.dumps` would make one of these for every value
+
+
 class AlteredError(Exception):
     """A row does not say what was written; `turn_id` is the turn it goes with."""
 
@@ -30,7 +33,7 @@ def checksum(table: str, values: Mapping[str, Any]) -> str:
     Columns that are empty make no difference, so that one may be added to what is covered.
     """
     said = [(name, value) for name in COVERED[table] if (value := values.get(name)) is not None]
-    texts = [f"{name} {value if isinstance(value, str) else json.dumps(value, default=str)}" for name, value in said]
+    texts = [f"{name} {value if isinstance(value, str) else _to_json(value)}" for name, value in said]
     return blake2b("\0".join(texts).encode(), digest_size=8).hexdigest()
 
 

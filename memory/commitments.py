@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Select, bindparam, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, exists, insert, select, update
 
 from memory.checksums import verify
 from memory.due import due_date
@@ -43,11 +43,9 @@ class Commitment:
 
 
 _ALL = select(COMMITMENTS, TURNS.c.session_id).join(TURNS, TURNS.c.id == COMMITMENTS.c.turn_id)
-_OPEN_OF_CUSTOMER = (
-    _ALL.where(COMMITMENTS.c.customer_id == bindparam("customer_id"), COMMITMENTS.c.state == "open")
-    .order_by(COMMITMENTS.c.id.desc())
-    .limit(_MOST_OPEN)
-)
+_IS_OPEN = (COMMITMENTS.c.customer_id == bindparam("customer_id"), COMMITMENTS.c.state == "open")
+_OPEN_OF_CUSTOMER = _ALL.where(*_IS_OPEN).order_by(COMMITMENTS.c.id.desc()).limit(_MOST_OPEN)
+ANY_OPEN = exists().where(*_IS_OPEN)  # as a part of another query, of a `customer_id`
 
 
 def open_commitments(connection: Connection, customer_id: str) -> tuple[Commitment, ...]:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from numpy.typing import NDArray
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, exists, insert, literal, select, update
 
 from memory.boundaries import Boundaries, Kind
 from memory.buffer import load_buffer
-from memory.commitments import Commitment, commitments, keep_commitments, open_commitments
+from memory.commitments import ANY_OPEN, Commitment, commitments, keep_commitments, open_commitments
 from memory.facts import Fact, FactSpec
 from memory.history import Session, facts_of, hash_key, session_digest, sessions
 from memory.particulars import find_promises
@@ -24,7 +24,7 @@ from memory.spent import is_spent
 from memory.store import Store, Turn, to_text
 from memory.summary import Digest, SummaryWriter, load_summaries, store_digest, turns_between, write_prose
 from memory.tables import CUSTOMERS, SESSIONS, TURNS
-from memory.told import began, counting, has_held, keep_facts, told_by, validity
+from memory.told import ANY_STANDING, began, counting, has_held, keep_facts, told_by, validity
 from memory.validity import ALWAYS, Validity
 from retrieval.encoder import Encoder
 
@@ -116,11 +116,22 @@ class Context:
         return said
 
 
-_SESSION = select(SESSIONS).where(SESSIONS.c.id == bindparam("session_id"))
+# One row; what there is none of is then not asked for.
+_KNOWN = (
+    select(SESSIONS.c.customer_id, SESSIONS.c.state, CUSTOMERS.c.epoch)
+    .add_columns(ANY_OPEN.label("promised"), ANY_STANDING.label("told"))
+    .select_from(select(literal(1)).subquery())
+    .outerjoin(SESSIONS, SESSIONS.c.id == bindparam("session_id"))
+    .outerjoin(CUSTOMERS, CUSTOMERS.c.id == bindparam("customer_id"))
+)
 _EPOCH = select(CUSTOMERS.c.epoch).where(CUSTOMERS.c.id == bindparam("customer_id"))
 _ADD_CUSTOMER, _ADD_SESSION = insert(CUSTOMERS), insert(SESSIONS)
-_TOUCH = update(SESSIONS).where(SESSIONS.c.id == bindparam("session_id"))
-_ADD_TURN = insert(TURNS).returning(TURNS.c.id)
+_TOUCH = update(SESSIONS).where(
+    SESSIONS.c.id == bindparam("session_id"),
+    exists().where(CUSTOMERS.c.id == bindparam("whose"), CUSTOMERS.c.epoch == bindparam("as_loaded")),
+)
+_ADD_TURN = insert(TURNS)
+_FORGOTTEN = "Something of this customer was forgotten while the turn was under way."
 
 
 class ConversationMemory:
@@ -158,33 +169,27 @@ class ConversationMemory:
             StoreError: the database cannot be read.
         """
         with self.store.read() as connection:
-            session = connection.execute(_SESSION, {"session_id": session_id}).one_or_none()
-            if session is not None and session.customer_id != customer_id:
+            known = connection.execute(_KNOWN, {"session_id": session_id, "customer_id": customer_id}).one()
+            is_new, epoch = known.customer_id is None, known.epoch or 0
+            if not is_new and known.customer_id != customer_id:
                 raise WrongCustomerError("This session belongs to another customer.")
-            epoch = connection.scalar(_EPOCH, {"customer_id": customer_id}) or 0
-            buffer = load_buffer(connection, session_id, self.budgets.buffer_tokens, self.budgets.buffer_turns)
-            digest, prose, prose_covers = load_summaries(connection, session_id)
-            prose = prose if prose_covers >= digest.covers else ""
-            if "summary" in self.without:
-                digest, prose = Digest(), ""
-            promises = self._crossing(open_commitments(connection, customer_id), session_id, now)
-            told = [fact for fact in told_by(connection, customer_id) if self._usable(fact, session_id, now)]
+            budget = self.budgets.buffer_tokens, self.budgets.buffer_turns
+            buffer = [] if is_new else load_buffer(connection, session_id, *budget)
+            digest, prose = self._summaries(connection, session_id, buffer)
+            owed = open_commitments(connection, customer_id) if known.promised else ()
+            promises = self._crossing(owed, session_id, now)
+            standing = told_by(connection, customer_id) if known.told else ()
+            told = [fact for fact in standing if self._usable(fact, session_id, now)]
+            k = 0 if "recall" in self.without else self.budgets.recalled_turns
             recalled = self.recall.search(
-                connection,
-                customer_id,
-                text,
-                query,
-                now,
-                0 if "recall" in self.without else self.budgets.recalled_turns,
-                exclude={turn.id for turn in buffer},
-                epoch=epoch,
+                connection, customer_id, text, query, now, k, exclude={turn.id for turn in buffer}, epoch=epoch
             )
             return Context(
                 session_id=session_id,
                 customer_id=customer_id,
                 now=now,
-                is_new=session is None,
-                handed_over=session is not None and session.state == "handed_over",
+                is_new=is_new,
+                handed_over=known.state == "handed_over",
                 number=buffer[-1].number if buffer else 0,
                 buffer=tuple(buffer),
                 digest=digest,
@@ -256,7 +261,7 @@ class ConversationMemory:
                 "decision": dict(decision),
                 "request_key": hash_key(key) if key else None,
             }
-            turn_id: int = connection.execute(_ADD_TURN, row).scalar_one()
+            turn_id: int = connection.execute(_ADD_TURN, row).inserted_primary_key[0]  # type: ignore[index]
             store_vectors(connection, self.encoder, [turn_id], query.reshape(1, -1))
             told = {name: (value, self._validity(context, name, value, text)) for name, value in facts.items()}
             keep_facts(connection, context.customer_id, turn_id, told, context.facts, context.now)
@@ -308,6 +313,13 @@ class ConversationMemory:
         current = context.facts.get(name)
         return sorted(held, key=lambda fact: (fact == current, *began(fact)), reverse=True)
 
+    def _summaries(self, connection: Connection, session_id: str, buffer: Sequence[Turn]) -> tuple[Digest, str]:
+        """Return the digest and the prose of a session; nothing while every turn is still in the buffer."""
+        if "summary" in self.without or not buffer or buffer[0].number == 1:
+            return Digest(), ""
+        digest, prose, prose_covers = load_summaries(connection, session_id)
+        return digest, prose if prose_covers >= digest.covers else ""
+
     def _crossing(self, promises: Sequence[Commitment], session_id: str, now: datetime) -> tuple[Commitment, ...]:
         return tuple(
             one
@@ -343,20 +355,22 @@ class ConversationMemory:
         return digest.text(self.budgets.summary_tokens, self.encoder.count_tokens, texts)
 
     def _touch(self, connection: Connection, context: Context, handed_over: bool) -> None:
-        now = to_text(context.now)
-        state = "handed_over" if handed_over else "open"
-        epoch = connection.scalar(_EPOCH, {"customer_id": context.customer_id})
+        now, customer_id = to_text(context.now), context.customer_id
+        session = {"state": "handed_over" if handed_over else "open", "last_at": now}
+        if not context.is_new:
+            loaded = {"session_id": context.session_id, "whose": customer_id, "as_loaded": context.epoch}
+            if not connection.execute(_TOUCH, session | loaded).rowcount:
+                raise ForgottenError(_FORGOTTEN)
+            return
+        epoch = connection.scalar(_EPOCH, {"customer_id": customer_id})
         if context.epoch and context.epoch != epoch:
-            raise ForgottenError("Something of this customer was forgotten while the turn was under way.")
-        if context.is_new:
-            if epoch is None:
-                if is_spent(connection, context.customer_id):
-                    raise ForgottenError("This visitor was joined to a customer while the turn was under way.")
-                connection.execute(_ADD_CUSTOMER, {"id": context.customer_id, "created_at": now})
-            row = {"id": context.session_id, "customer_id": context.customer_id, "state": state}
-            connection.execute(_ADD_SESSION, {**row, "started_at": now, "last_at": now})
-        else:
-            connection.execute(_TOUCH, {"session_id": context.session_id, "state": state, "last_at": now})
+            raise ForgottenError(_FORGOTTEN)
+        if epoch is None:
+            if is_spent(connection, customer_id):
+                raise ForgottenError("This visitor was joined to a customer while the turn was under way.")
+            connection.execute(_ADD_CUSTOMER, {"id": customer_id, "created_at": now})
+        row = {"id": context.session_id, "customer_id": customer_id, "started_at": now}
+        connection.execute(_ADD_SESSION, row | session)
 
     def _extend_digest(self, connection: Connection, context: Context, turn: Turn) -> None:
         """Fold what leaves the buffer with this turn into the digest, and anything it has not covered before."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
 from memory.checksums import verify
 from memory.facts import Fact, FactSpec, same_value
@@ -19,14 +19,16 @@ from memory.store import from_text, to_text
 from memory.tables import FACTS, TURNS
 from memory.validity import ALWAYS, Validity, corrects
 
+_BY_CUSTOMER = FACTS.c.customer_id == bindparam("customer_id")
 _OF_CUSTOMER = (
     select(FACTS, TURNS.c.session_id)
     .join(TURNS, TURNS.c.id == FACTS.c.turn_id)
-    .where(FACTS.c.customer_id == bindparam("customer_id"))
+    .where(_BY_CUSTOMER)
     .order_by(FACTS.c.said_at, FACTS.c.id)
 )
 _ADD = insert(FACTS)
 _STANDING = _OF_CUSTOMER.where(FACTS.c.superseded_at.is_(None))
+ANY_STANDING = exists().where(_BY_CUSTOMER, FACTS.c.superseded_at.is_(None))  # as a part of another query
 
 
 def told_by(connection: Connection, customer_id: str, *, history: bool = False) -> list[Fact]:
