@@ -45,6 +45,7 @@ class Commitment:
 _ALL = select(COMMITMENTS, TURNS.c.session_id).join(TURNS, TURNS.c.id == COMMITMENTS.c.turn_id)
 _IS_OPEN = (COMMITMENTS.c.customer_id == bindparam("customer_id"), COMMITMENTS.c.state == "open")
 _OPEN_OF_CUSTOMER = _ALL.where(*_IS_OPEN).order_by(COMMITMENTS.c.id.desc()).limit(_MOST_OPEN)
+_ADD = insert(COMMITMENTS)
 ANY_OPEN = exists().where(*_IS_OPEN)  # as a part of another query, of a `customer_id`
 
 
@@ -66,7 +67,7 @@ def keep_commitments(
             continue
         due = due_date(text, now)
         row = {"customer_id": customer_id, "turn_id": turn_id, "text": text, "made_at": to_text(now)}
-        connection.execute(insert(COMMITMENTS), {**row, "due": due.isoformat() if due else None, "state": "open"})
+        connection.execute(_ADD, {**row, "due": due.isoformat() if due else None, "state": "open"})
 
 
 def commitments(store: Store, customer_id: str | None = None) -> list[Commitment]:

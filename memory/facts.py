@@ -60,8 +60,9 @@ class FactSpec:
         Raises:
             TimeoutError: one of the desk's patterns takes longer than a second.
         """
-        if self.dated:
-            text, _ = read_validity(text, _ANY_DAY)
+        return self._find_all(_undated(text) if self.dated else text, asked)
+
+    def _find_all(self, text: str, asked: bool) -> tuple[str, ...]:
         found = [match for pattern in self.patterns for match in pattern.finditer(text, timeout=1)]
         if not found and asked:
             matches = (pattern.fullmatch(text.strip(), timeout=1) for pattern in self.answers)
@@ -135,8 +136,13 @@ def find_facts(specs: Sequence[FactSpec], text: str, asked: str | None = None) -
 
     `asked` names the fact that the bot has just asked for.
     """
-    found = {spec.name: spec.find_all(text, asked=spec.name == asked) for spec in specs}
+    undated = _undated(text) if any(spec.dated for spec in specs) else text  # once for all of them
+    found = {spec.name: spec._find_all(undated if spec.dated else text, spec.name == asked) for spec in specs}
     return {name: values for name, values in found.items() if values}
+
+
+def _undated(text: str) -> str:
+    return read_validity(text, _ANY_DAY)[0]
 
 
 def same_value(one: str, other: str) -> bool:

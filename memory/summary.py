@@ -153,6 +153,9 @@ def _says(sentence: str, words: set[str]) -> bool:
 
 
 _ADD = insert(SUMMARIES)
+_DROP = delete(SUMMARIES).where(
+    SUMMARIES.c.session_id == bindparam("session_id"), SUMMARIES.c.writer == bindparam("writer")
+)
 _READ = select(SUMMARIES).where(SUMMARIES.c.session_id == bindparam("session_id"))
 _FACTS = select(FACTS.c.value).where(FACTS.c.customer_id == bindparam("customer_id"), FACTS.c.superseded_at.is_(None))
 _BETWEEN = (
@@ -252,16 +255,7 @@ def _store(
     ids: tuple[int | None, int | None],
     covers: int,
 ) -> None:
-    key = (SUMMARIES.c.session_id == session_id) & (SUMMARIES.c.writer == writer)
-    connection.execute(delete(SUMMARIES).where(key))
-    connection.execute(
-        _ADD,
-        {
-            "session_id": session_id,
-            "writer": writer,
-            "customer_id": customer_id,
-            "content": content,
-            "turn_ids": list(ids),
-            "covers": covers,
-        },
-    )
+    key = {"session_id": session_id, "writer": writer}
+    connection.execute(_DROP, key)
+    row = {"customer_id": customer_id, "content": content, "turn_ids": list(ids), "covers": covers}
+    connection.execute(_ADD, {**key, **row})

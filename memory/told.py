@@ -27,6 +27,7 @@ _OF_CUSTOMER = (
     .order_by(FACTS.c.said_at, FACTS.c.id)
 )
 _ADD = insert(FACTS)
+_END = update(FACTS).where(FACTS.c.id.in_(bindparam("ids", expanding=True)))
 _STANDING = _OF_CUSTOMER.where(FACTS.c.superseded_at.is_(None))
 ANY_STANDING = exists().where(_BY_CUSTOMER, FACTS.c.superseded_at.is_(None))  # as a part of another query
 
@@ -100,7 +101,7 @@ def keep_facts(
             continue
         over = [one.id for one in others if is_over(one, value, valid, now.date())]
         if over:
-            connection.execute(update(FACTS).where(FACTS.c.id.in_(over)).values(superseded_at=to_text(now)))
+            connection.execute(_END, {"ids": over, "superseded_at": to_text(now)})
         times = {"valid_from": valid.first, "valid_until": valid.last}
         row = {"customer_id": customer_id, "turn_id": turn_id, "name": name, "value": value, "said_at": to_text(now)}
         connection.execute(_ADD, {**row, **{key: day and day.isoformat() for key, day in times.items()}})
