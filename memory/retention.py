@@ -6,8 +6,9 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select, update
 
 from memory.boundaries import ANONYMOUS
 from memory.conversation import ConversationMemory
@@ -16,6 +17,15 @@ from memory.store import to_text
 from memory.tables import CUSTOMERS, FACTS, SESSIONS
 
 _BATCH = 100  # sessions removed in one transaction: turns under way wait no longer than that takes
+_FORGOTTEN = SESSIONS.c.customer_id.startswith(ANONYMOUS, autoescape=True) & (
+    SESSIONS.c.last_at < bindparam("last_of_anonymous")
+)
+_OLD = (
+    select(SESSIONS.c.id, SESSIONS.c.customer_id)
+    .where((SESSIONS.c.last_at < bindparam("last")) | _FORGOTTEN)
+    .order_by(SESSIONS.c.last_at)
+    .limit(_BATCH)
+)
 
 
 def retain(memory: ConversationMemory, now: datetime) -> Mapping[str, int]:
@@ -37,13 +47,11 @@ def retain(memory: ConversationMemory, now: datetime) -> Mapping[str, int]:
 
 def _remove_sessions(memory: ConversationMemory, now: datetime) -> Counter[str]:
     """Remove the oldest sessions that are past their time, and customers of whom nothing is left."""
-    limit = to_text(now - timedelta(days=max(memory.boundaries.longest, 1)))
-    anonymous = SESSIONS.c.customer_id.startswith(ANONYMOUS, autoescape=True)
-    forgotten = anonymous & (SESSIONS.c.last_at < to_text(now - timedelta(days=memory.boundaries.anonymous)))
-    query = select(SESSIONS.c.id, SESSIONS.c.customer_id).where((SESSIONS.c.last_at < limit) | forgotten)
+    days = {"last": max(memory.boundaries.longest, 1), "last_of_anonymous": memory.boundaries.anonymous}
+    limits = {name: to_text(now - timedelta(days=most)) for name, most in days.items()}
     removed: Counter[str] = Counter()
     with memory.store.read() as connection:
-        old = connection.execute(query.order_by(SESSIONS.c.last_at).limit(_BATCH)).all()
+        old = connection.execute(_OLD, limits).all()
     if not old:
         return removed
     with memory.store.write() as connection:
@@ -62,21 +70,25 @@ def _remove_sessions(memory: ConversationMemory, now: datetime) -> Counter[str]:
 
 def _remove_facts(memory: ConversationMemory, now: datetime) -> Counter[str]:
     """Remove facts past their time; the messages they were said in stay for as long as their session."""
+    days = {name: max(spec.keep_days, 1) for name, spec in memory.specs.items()}
+    days[""] = max(memory.boundaries.facts, 1)  # of all facts; those of a session that goes on stay for a day at least
+    limits = {_limit_of(name): to_text(now - timedelta(days=most)) for name, most in days.items()}
+    overdue = _overdue(tuple(memory.specs))
     with memory.store.read() as connection:
-        due = connection.scalars(select(FACTS.c.id).where(_overdue(memory, now))).all()
-    if not due:
-        return Counter()
+        if connection.scalar(select(FACTS.c.id).where(overdue).limit(1), limits) is None:
+            return Counter()
     with memory.store.write() as connection:
-        count = connection.execute(delete(FACTS).where(_overdue(memory, now))).rowcount
+        count = connection.execute(delete(FACTS).where(overdue), limits).rowcount
         memory.store.owe_purge(connection)
     return Counter({FACTS.name: count})
 
 
-def _overdue(memory: ConversationMemory, now: datetime) -> ColumnElement[bool]:
-    """Return the condition for facts past their time; those of a session that goes on stay for a day at least."""
-    most = max(memory.boundaries.facts, 1)
-    own = [
-        and_(FACTS.c.name == spec.name, FACTS.c.said_at < to_text(now - timedelta(days=max(spec.keep_days, 1))))
-        for spec in memory.specs.values()
-    ]
-    return or_(FACTS.c.said_at < to_text(now - timedelta(days=most)), *own)
+@lru_cache(maxsize=16)
+def _overdue(names: tuple[str, ...]) -> ColumnElement[bool]:
+    """Return the condition for facts past their time, which `_limit_of` each of the names says, and of all facts."""
+    own = [and_(FACTS.c.name == name, FACTS.c.said_at < bindparam(_limit_of(name))) for name in names]
+    return or_(FACTS.c.said_at < bindparam(_limit_of("")), *own)
+
+
+def _limit_of(name: str) -> str:
+    return f"limit_{name}"

@@ -72,7 +72,7 @@ class Life:
         for place, turn in enumerate(turns):
             if self._ahead and place % _AHEAD == 0:
                 self._bot.encode_ahead([turn.text for turn in turns[place : place + _AHEAD]])
-            if turn.customer != customer or turn.at - last >= timedelta(days=1):
+            if turn.customer == customer and turn.at - last >= timedelta(days=1):  # of a new one there is nothing yet
                 retain(self._bot.memory, turn.at)
             customer, last = turn.customer, turn.at
             yield self._turn(turn)
