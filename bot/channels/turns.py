@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypeVar
-from weakref import WeakValueDictionary
+from typing import Any, TypeVar
 
 from bot.channels.errors import ApiError
 from bot.turn import Reply, whole
@@ -27,16 +27,16 @@ class TurnQueue:
 
     def __init__(self, most_waiting: int) -> None:
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="rapport-turn")
-        self._free = asyncio.Semaphore(AT_ONCE)
-        self._begun = 0
-        self._sessions: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._turns: set[asyncio.Task[object]] = set()
+        # Of each session, the turn under way and those behind it. Waiting here and not for the bot's own lock, a
+        # session with many messages takes one thread.
+        self._lines: dict[str, deque[tuple[Callable[[], Any], asyncio.Future[Any]]]] = {}
+        self._taken_in = 0
         self._most = AT_ONCE + most_waiting
 
     @property
     def waiting(self) -> int:
         """How many turns have been taken in and have not begun."""
-        return len(self._turns) - self._begun
+        return self._taken_in - min(len(self._lines), AT_ONCE)
 
     def submit(self, session_id: str, work: Callable[[], T]) -> asyncio.Future[T]:
         """Take in a turn of a session and return its future result.
@@ -44,23 +44,37 @@ class TurnQueue:
         Raises:
             ApiError: too many turns are waiting (503).
         """
-        if len(self._turns) >= self._most:
+        if self._taken_in >= self._most:
             message = "Too many messages are waiting. Send it again in a moment."
             raise ApiError(503, "busy", message, {"Retry-After": str(RETRY_AFTER_S)})
-        turn = asyncio.ensure_future(self._run(session_id, work))
-        self._turns.add(turn)
-        turn.add_done_callback(self._turns.discard)
-        return asyncio.shield(turn)
+        turn: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._taken_in += 1
+        line = self._lines.setdefault(session_id, deque())
+        line.append((work, turn))
+        if len(line) == 1:
+            self._begin(session_id)
+        return turn
 
-    async def _run(self, session_id: str, work: Callable[[], T]) -> T:
-        # Waiting here and not for the bot's own lock, a session with many messages takes one thread.
-        lock = self._sessions.setdefault(session_id, asyncio.Lock())
-        async with lock, self._free:
-            self._begun += 1
-            try:
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-            finally:
-                self._begun -= 1
+    def _begin(self, session_id: str) -> None:
+        work, _ = self._lines[session_id][0]
+        done = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        done.add_done_callback(lambda _: self._end(session_id, done))
+
+    def _end(self, session_id: str, done: asyncio.Future[Any]) -> None:
+        line = self._lines[session_id]
+        _, turn = line.popleft()
+        self._taken_in -= 1
+        if line:
+            self._begin(session_id)
+        else:
+            del self._lines[session_id]
+        error = done.exception()
+        if turn.cancelled():  # nobody waits for it any more
+            return
+        if error is None:
+            turn.set_result(done.result())
+        else:
+            turn.set_exception(error)
 
 
 class Writing:
