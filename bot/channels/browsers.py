@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _YEAR_S = 365 * 24 * 3600
+_SECURE = [(b"strict-transport-security", f"max-age={_YEAR_S}".encode())]
 
 
 def cross_origin(origins: Sequence[str]) -> dict[str, Any]:
@@ -27,32 +27,35 @@ class SecurityHeaders:
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
         self._app = app
-        self._ancestors = " ".join(["'self'", *origins])
-        self._headers = {
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "strict-origin-when-cross-origin",
-            "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-        }
+        self._always = [
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"strict-origin-when-cross-origin"),
+            (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+        ]
+        # Gradio's chat page has scripts in the page and evaluates its templates; no other page of ours has scripts.
+        self._chat_page = _policy("'self' 'unsafe-inline' 'unsafe-eval'", origins)
+        self._elsewhere = _policy("'self'", origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
-        secure = {"Strict-Transport-Security": f"max-age={_YEAR_S}"} if scope.get("scheme") == "https" else {}
-        policy = {"Content-Security-Policy": self._policy(scope.get("path", ""))}
+        policy = self._chat_page if scope.get("path") == "/" else self._elsewhere
+        secure = _SECURE if scope.get("scheme") == "https" else []
+        headers = [*self._always, policy, *secure]
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in {**self._headers, **policy, **secure}.items():
-                    headers.setdefault(name, value)
+                own = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(pair for pair in headers if pair[0] not in own)]
             await send(message)
 
         await self._app(scope, receive, with_headers)
 
-    def _policy(self, path: str) -> str:
-        # Gradio's chat page has scripts in the page and evaluates its templates; no other page of ours has scripts.
-        scripts = "'self' 'unsafe-inline' 'unsafe-eval'" if path == "/" else "'self'"
-        return (
-            f"default-src 'self'; script-src {scripts}; style-src 'self' 'unsafe-inline'; "
-            "img-src 'self' data: blob: https:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
-            f"object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors {self._ancestors}"
-        )
+
+def _policy(scripts: str, origins: Sequence[str]) -> tuple[bytes, bytes]:
+    ancestors = " ".join(["'self'", *origins])
+    policy = (
+        f"default-src 'self'; script-src {scripts}; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob: https:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
+        f"object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors {ancestors}"
+    )
+    return b"content-security-policy", policy.encode()
