@@ -14,7 +14,8 @@ class SessionIds:
     """Issues and checks session ids with the home's secret."""
 
     def __init__(self, home: Path) -> None:
-        self._signer = Signer(read_secret(home), salt="session")
+        secret = Signer(read_secret(home), salt="session").derive_key()  # here, and not again for every request
+        self._signer = Signer(secret, key_derivation="none")
 
     def issue(self, customer_id: str) -> str:
         """Return the id of a new session of a customer."""
