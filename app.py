@@ -95,7 +95,7 @@ def build(bot: Chatbot) -> FastAPI:
     from bot.channels.chatwoot import chatwoot_webhook
     from bot.channels.errors import LastResort, answer_errors
     from bot.channels.memory_api import memory_api
-    from bot.channels.monitoring import monitoring
+    from bot.channels.monitoring import UNTRACED, monitoring
     from bot.channels.openai import openai_api
     from bot.channels.rasa import rasa_api
     from bot.channels.rate_limits import RateLimits
@@ -126,7 +126,7 @@ def build(bot: Chatbot) -> FastAPI:
         finally:
             queue.close()  # at once, also where the server is made to end
 
-    application = FastAPI(title="Rapport", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    application = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan, telemetry=UNTRACED)
     # What is added last sees a request first.
     application.add_middleware(VisitorMiddleware, visitors=visitors)
     application.add_middleware(RequestLimits, settings=settings, callers=callers, limits=limits)
@@ -137,11 +137,11 @@ def build(bot: Chatbot) -> FastAPI:
     application.add_middleware(RequestLog)
     application.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies)
     answer_errors(application)
+    turns = TurnQueue(settings.max_waiting_turns)
+    application.mount("/api/v1", rest_api(bot, callers, turns))
     application.include_router(article_pages(bot.desk))
     application.include_router(widget_pages())
     application.include_router(memory_api(bot, callers))
-    turns = TurnQueue(settings.max_waiting_turns)
-    application.mount("/api/v1", rest_api(bot, callers, turns))
     application.include_router(openai_api(bot, callers, turns))
     application.include_router(rasa_api(bot, callers, turns))
     if settings.chatwoot_url:

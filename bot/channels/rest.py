@@ -1,9 +1,10 @@
 """The REST API under /api/v1: sessions, messages as JSON or as events, feedback, handoff, memory."""
 
 from collections.abc import Awaitable
+from enum import Enum
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
+from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from bot.calls import ID, RepeatedKeyError
@@ -12,7 +13,8 @@ from bot.channels.caller import Caller, Callers
 from bot.channels.conversations import is_current
 from bot.channels.errors import ApiError, answer_errors
 from bot.channels.memory_api import memory_api
-from bot.channels.openapi import ABOUT, REFUSALS, SECURITY
+from bot.channels.monitoring import UNTRACED
+from bot.channels.openapi import ABOUT, REFUSALS, DocumentedAPI
 from bot.channels.schemas import CustomerId, MessageId, MessageReply, RequestKey
 from bot.channels.session_ids import SessionIds
 from bot.channels.sse import EVENTS, stream_turn
@@ -24,6 +26,7 @@ from memory.conversation import WrongCustomerError
 from memory.history import around, find_session, page, rate, ratings, sessions
 
 _PAGE = 100  # messages
+_TALK: list[str | Enum] = ["conversation"]
 
 SessionId = Annotated[str, Path(description="As `POST /sessions` gave it.")]
 ForWhom = Annotated[CustomerId | None, Query(description="For keys: the customer it is for.")]
@@ -31,28 +34,26 @@ ForWhom = Annotated[CustomerId | None, Query(description="For keys: the customer
 
 def rest_api(bot: Chatbot, callers: Callers, turns: TurnQueue) -> FastAPI:
     """Return the API as an application to be mounted, with its own OpenAPI document."""
-    api = FastAPI(
+    api = DocumentedAPI(
         title="Rapport",
         description=ABOUT,
         version="1",
         openapi_url="/openapi.json",
         docs_url=None,
         redoc_url=None,
-        dependencies=SECURITY,
         responses=REFUSALS,
+        telemetry=UNTRACED,
     )
     answer_errors(api)
-    api.include_router(_about(bot))
-    api.include_router(_conversation(bot, callers, turns))
+    _about(api, bot)
+    _conversation(api, bot, callers, turns)
     api.include_router(memory_api(bot, callers), prefix="/me")
     api.include_router(visitor_api(callers))
     return api
 
 
-def _about(bot: Chatbot) -> APIRouter:
-    router = APIRouter(tags=["the desk"])
-
-    @router.get("/desk", operation_id="showDesk", summary="What the desk is called")
+def _about(api: FastAPI, bot: Chatbot) -> None:
+    @api.get("/desk", tags=["the desk"], operation_id="showDesk", summary="What the desk is called")
     def desk(response: Response) -> schemas.DeskShown:
         """For everybody; a browser may keep it for five minutes."""
         response.headers["Cache-Control"] = "public, max-age=300"
@@ -60,11 +61,8 @@ def _about(bot: Chatbot) -> APIRouter:
         colleague = bot.desk.replies["colleague"][0]
         return schemas.DeskShown(name=about.name, bot_name=about.bot_name, colleague=colleague, language=about.language)
 
-    return router
 
-
-def _conversation(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter:
-    router = APIRouter(tags=["conversation"])
+def _conversation(api: FastAPI, bot: Chatbot, callers: Callers, turns: TurnQueue) -> None:
     ids, store = SessionIds(bot.settings.home), bot.memory.store
     proven = Depends(callers.caller)
 
@@ -80,7 +78,7 @@ def _conversation(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter
         if known is None or known.customer_id != customer:
             raise _no_session()
 
-    @router.post("/sessions", status_code=201, operation_id="startSession", summary="Begin a session")
+    @api.post("/sessions", tags=_TALK, status_code=201, operation_id="startSession", summary="Begin a session")
     async def start(asked: schemas.SessionRequest, caller: Annotated[Caller, proven]) -> schemas.NewSession:
         """Nothing is kept before the first message, so a session that nobody speaks in costs nothing."""
         customer = customer_of(caller, asked.customer_id)
@@ -94,7 +92,7 @@ def _conversation(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter
         desk = bot.desk.settings
         return schemas.NewSession(session_id=session_id, greeting=shown, language=desk.language, desk=desk.name)
 
-    @router.get("/sessions", operation_id="listSessions", summary="The customer's sessions, newest first")
+    @api.get("/sessions", tags=_TALK, operation_id="listSessions", summary="The customer's sessions, newest first")
     def listed(
         caller: Annotated[Caller, proven], customer_id: ForWhom = None, limit: Annotated[int, Query(ge=1, le=100)] = 20
     ) -> schemas.Sessions:
@@ -102,8 +100,9 @@ def _conversation(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter
         found = sessions(store, customer_of(caller, customer_id), limit)
         return schemas.Sessions(sessions=[schemas.Session.of(one, is_current(bot, one)) for one in found])
 
-    @router.post(
+    @api.post(
         "/sessions/{session_id}/messages",
+        tags=_TALK,
         operation_id="sendMessage",
         summary="Send a message and get the reply",
         response_model=MessageReply,
@@ -128,7 +127,7 @@ def _conversation(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter
             return stream_turn(turns, session_id, lambda: bot.stream(call), _kept)
         return await _kept(turns.submit(session_id, lambda: bot.respond(**call)))
 
-    @router.get("/sessions/{session_id}/messages", operation_id="listMessages", summary="What was said")
+    @api.get("/sessions/{session_id}/messages", tags=_TALK, operation_id="listMessages", summary="What was said")
     def said(
         session_id: SessionId,
         caller: Annotated[Caller, proven],
@@ -148,7 +147,7 @@ def _conversation(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter
             current=session is None or is_current(bot, session),
         )
 
-    @router.post("/sessions/{session_id}/feedback", operation_id="rateMessage", summary="Rate a reply")
+    @api.post("/sessions/{session_id}/feedback", tags=_TALK, operation_id="rateMessage", summary="Rate a reply")
     def rated(
         session_id: SessionId, asked: schemas.FeedbackRequest, caller: Annotated[Caller, proven]
     ) -> schemas.FeedbackRequest:
@@ -160,7 +159,7 @@ def _conversation(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter
         rate(store, customer, asked.message_id, asked.rating, bot.clock())
         return asked
 
-    @router.post("/sessions/{session_id}/handoff", operation_id="handOver", summary="Ask for a colleague")
+    @api.post("/sessions/{session_id}/handoff", tags=_TALK, operation_id="handOver", summary="Ask for a colleague")
     async def hand_over(
         session_id: SessionId, asked: schemas.HandoffRequest, caller: Annotated[Caller, proven], key: RequestKey = None
     ) -> MessageReply:
@@ -170,8 +169,6 @@ def _conversation(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter
         return await _kept(
             turns.submit(session_id, lambda: bot.hand_over(session_id, customer, asked.text, key=key or ""))
         )
-
-    return router
 
 
 async def _kept(turn: Awaitable[Reply]) -> MessageReply:
