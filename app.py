@@ -6,6 +6,7 @@ rapport serve            the chat page on http://127.0.0.1:7860
 from __future__ import annotations
 
 import errno
+import gc
 import hashlib
 import ipaddress
 import math
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 _KEEP_ALIVE_S = 75  # longer than proxies and clients keep a connection, so that none is closed as it is used again
 _POLL_S = 0.02  # how often gradio looks for new messages of its page; by itself a thousand times a second
+_YOUNG = 10_000  # new objects before some are looked over; a turn makes thousands that are gone after it
 _SHUTDOWN_S = 10  # seconds that requests under way get to end
 
 
@@ -65,6 +67,7 @@ def serve(
     try:
         application = build(bot)
         note_settings(settings)
+        settle()
         err.print(f"Chat with {bot.desk.settings.name} on http://{settings.host}:{settings.port}", highlight=False)
         uvicorn.run(
             application,
@@ -168,6 +171,13 @@ def build(bot: Chatbot) -> FastAPI:
     )
     page._queue.sleep_when_free = page._queue.progress_update_sleep_when_free = _POLL_S
     return mounted
+
+
+def settle() -> None:
+    """Keep the garbage collector from going through all that a server has built, again and again, and from hurrying."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG)
 
 
 def refuse_taken_port(settings: Settings) -> None:

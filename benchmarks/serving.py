@@ -16,7 +16,6 @@ import asyncio
 import json
 import os
 import socket
-import ssl
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
 
+import aiohttp
 import httpx
 
 from benchmarks import report
@@ -41,7 +41,6 @@ from bot.settings import read_settings
 PARTS = ("overhead", "crowd", "together", "memory")
 _SLICES = 4  # in which the two servers take turns
 _TIMEOUT_S = 60
-_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # nothing is encrypted; reading roots takes long
 _WAITING = 32  # messages that wait at once where they are encoded together
 
 
@@ -98,7 +97,7 @@ class Crowd:
         return {**counts, "messages_per_s": rate, **times, "server_cpu_ms_a_message": cpu}
 
 
-Say = Callable[[httpx.AsyncClient, str], Awaitable[str]]
+Say = Callable[[aiohttp.ClientSession, str], Awaitable[str]]
 MakeSay = Callable[[str], Say]
 
 
@@ -139,15 +138,15 @@ def rapport_customer(server: Server) -> MakeSay:
     def make(name: str) -> Say:
         session = ""
 
-        async def say(client: httpx.AsyncClient, text: str) -> str:
+        async def say(client: aiohttp.ClientSession, text: str) -> str:
             nonlocal session
             if not session:
-                begun = await client.post(f"{server.url}/api/v1/sessions", json={"customer_id": name}, headers=headers)
-                session = begun.raise_for_status().json()["session_id"]
-            body = {"text": text, "customer_id": name}
-            path = f"{server.url}/api/v1/sessions/{session}/messages"
-            answer = await client.post(path, json=body, headers=headers)
-            return str(answer.raise_for_status().json()["text"])
+                path, body = f"{server.url}/api/v1/sessions", {"customer_id": name}
+                async with client.post(path, json=body, headers=headers) as begun:
+                    session = (await begun.json())["session_id"]
+            path, body = f"{server.url}/api/v1/sessions/{session}/messages", {"text": text, "customer_id": name}
+            async with client.post(path, json=body, headers=headers) as answer:
+                return str((await answer.json())["text"])
 
         return say
 
@@ -158,12 +157,12 @@ def gradio_customer(server: Server) -> MakeSay:
     """Return what makes customers of the endpoint that Gradio makes of a `ChatInterface`."""
 
     def make(name: str) -> Say:
-        async def say(client: httpx.AsyncClient, text: str) -> str:
+        async def say(client: aiohttp.ClientSession, text: str) -> str:
             path = f"{server.url}/gradio_api/call/chat"
-            asked = await client.post(path, json={"data": [text, name]})
-            event = asked.raise_for_status().json()["event_id"]
-            answer = await client.get(f"{path}/{event}")
-            kind, _, data = answer.raise_for_status().text.rpartition("event: ")[2].partition("\ndata: ")
+            async with client.post(path, json={"data": [text, name]}) as asked:
+                event = (await asked.json())["event_id"]
+            async with client.get(f"{path}/{event}") as answer:
+                kind, _, data = (await answer.text()).rpartition("event: ")[2].partition("\ndata: ")
             if kind != "complete":
                 raise ValueError(f"{kind}: {data[:200]}")
             return str(json.loads(data)[0])
@@ -173,28 +172,33 @@ def gradio_customer(server: Server) -> MakeSay:
     return make
 
 
+def client() -> aiohttp.ClientSession:
+    """Return what asks servers: a light one, since it takes its time from the same cores."""
+    timeout, connector = aiohttp.ClientTimeout(_TIMEOUT_S), aiohttp.TCPConnector(limit=0)
+    return aiohttp.ClientSession(timeout=timeout, connector=connector, raise_for_status=True)
+
+
 async def crowd(make: MakeSay, names: list[str], texts: list[str], seconds: float, most: int = 0) -> Crowd:
     """Let customers talk at once, each waiting for the reply before the next message, for some seconds or messages."""
     met, started, left = Crowd(), time.perf_counter(), most or sys.maxsize
 
-    async def talk(place: int, name: str) -> None:
+    async def talk(client: aiohttp.ClientSession, place: int, name: str) -> None:
         nonlocal left
         say = make(name)
-        # Each customer has a client of their own: one pool of connections for all takes a search for each request.
-        async with httpx.AsyncClient(timeout=_TIMEOUT_S, verify=_NO_TLS) as client:
-            for text in islice(cycle(texts), place * 7, None):
-                if left <= 0 or time.perf_counter() - started >= seconds:
-                    return
-                left -= 1
-                asked = time.perf_counter()
-                try:
-                    if not await say(client, text):
-                        raise ValueError("an empty reply")
-                    met.times.append((time.perf_counter() - asked) * 1000)
-                except (httpx.HTTPError, ValueError) as error:
-                    met.errors.append(f"{type(error).__name__}: {error}")
+        for text in islice(cycle(texts), place * 7, None):
+            if left <= 0 or time.perf_counter() - started >= seconds:
+                return
+            left -= 1
+            asked = time.perf_counter()
+            try:
+                if not await say(client, text):
+                    raise ValueError("an empty reply")
+                met.times.append((time.perf_counter() - asked) * 1000)
+            except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
+                met.errors.append(f"{type(error).__name__}: {error}")
 
-    await asyncio.gather(*(talk(place, name) for place, name in enumerate(names)))
+    async with client() as one:
+        await asyncio.gather(*(talk(one, place, name) for place, name in enumerate(names)))
     met.seconds = time.perf_counter() - started
     return met
 
@@ -206,10 +210,10 @@ def measure_overhead(server: Server, scratch: Path, models: Path, plan: Plan) ->
 
         async def pairs() -> list[tuple[float, float]]:
             found = []
-            async with httpx.AsyncClient(timeout=_TIMEOUT_S) as client:
+            async with client() as one:
                 for text in islice(cycle(messages()), plan.pairs + 20):
                     begun = time.perf_counter()
-                    await say(client, text)
+                    await say(one, text)
                     between = time.perf_counter()
                     bot.respond(text, "s1", "overhead")
                     found.append(((between - begun) * 1000, (time.perf_counter() - between) * 1000))

@@ -36,9 +36,11 @@ def open_bot(home: Path, models: Path) -> Chatbot:
 
 
 async def _rapport(bot: Chatbot) -> Any:
-    from app import build
+    from app import build, settle
 
-    return build(bot)
+    application = build(bot)
+    settle()
+    return application
 
 
 async def _gradio(bot: Chatbot) -> Any:

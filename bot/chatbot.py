@@ -51,7 +51,7 @@ from memory.spent import is_spent
 
 _LOG = logging.getLogger(__name__)
 _FINISH_S = 10  # seconds that closing waits for turns under way
-AT_WORK = (os.cpu_count() or 1) + 1  # turns at once: more of them only take the interpreter from each other
+AT_WORK = os.cpu_count() or 1  # turns at once: more of them only take the interpreter from each other
 
 
 class Chatbot(Runnable[ChatInput, Reply]):

@@ -19,6 +19,7 @@ from retrieval.together import STATES, Together, pooled
 
 BATCH = 16  # more of them at once are slower: what they are multiplied with no longer fits the caches
 THREADS = 2
+_MANY = 8  # batches that are worth threads
 _PROBES = ("one two three", "four five six", "ten ten ten")  # as long as each other, in tokens
 
 
@@ -130,8 +131,8 @@ class OnnxModel:
 
     def _run_batches(self, batches: Sequence[Sequence[Any]]) -> list[dict[str, NDArray[np.float32]]]:
         run = self._run_batch if self._together is None else self._run_exactly
-        if len(batches) == 1:
-            return [run(batches[0])]
+        if len(batches) < _MANY:
+            return [run(batch) for batch in batches]
         with ThreadPoolExecutor(THREADS) as pool:
             return list(pool.map(run, batches))
 
