@@ -74,7 +74,8 @@ def main() -> None:
             "ratios": {"replay_to_api": sent / seconds, "same_as_alone": same},
         }
         if given.large:
-            results["rapport, large"] = _large(conversations, given.large, home, scratch)
+            large = results["rapport, large"] = _large(conversations, given.large, home, scratch)
+            results["ratios"]["large_replay_to_api"] = large["turns_per_s"] * sent / turns
     rounded = {system: {key: round(value, 4) for key, value in own.items()} for system, own in results.items()}
     data = f"{given.data.name}, {len(conversations)} conversations, personal data masked; {turns} turns beside the API"
     write(given.json, "replay", data, rounded)
