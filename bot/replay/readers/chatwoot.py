@@ -38,7 +38,7 @@ class _Message(BaseModel):
     created_at: int | str
     private: bool = False
     sender: _Person | None = None
-    attachments: list[_Attachment] = []
+    attachments: list[_Attachment | None] = []  # None: of no known type
     content_attributes: dict[str, Any] | None = None
 
     @property
@@ -121,7 +121,7 @@ def _role(message: _Message) -> Role | None:
 def _text(message: _Message) -> str:
     content = message.content or ""
     text = text_of(content) if "</" in content or "<br" in content else content
-    return with_attachments(text, (_file_name(one.data_url) for one in message.attachments))
+    return with_attachments(text, (_file_name(one.data_url) for one in message.attachments if one))
 
 
 def _file_name(url: str | None) -> str:

@@ -7,22 +7,66 @@ from typing import Any
 from bot.replay.readers import Mask
 from tests.bot.replay.readers.conftest import KEY, Read, said
 
-CONTACT = {"id": 31, "name": "Ida Holm", "type": "contact"}
-AGENT = {"id": 4, "name": "Ravi Nair", "type": "user"}
-BOT = {"id": 1, "name": "Helper", "type": "agent_bot"}
+CONTACT = {
+    "additional_attributes": {},
+    "blocked": False,
+    "custom_attributes": {},
+    "email": "ida@example.com",
+    "id": 31,
+    "identifier": None,
+    "name": "Ida Holm",
+    "phone_number": None,
+    "thumbnail": "",
+    "type": "contact",
+}
+AGENT = {
+    "id": 4,
+    "name": "Ravi Nair",
+    "available_name": "Ravi",
+    "avatar_url": "",
+    "type": "user",
+    "availability_status": "online",
+    "thumbnail": "",
+}
+BOT = {"id": 1, "name": "Helper", "avatar_url": "", "type": "agent_bot"}
+PICTURE = {
+    "id": 8,
+    "message_id": 50,
+    "file_type": "image",
+    "account_id": 1,
+    "extension": None,
+    "data_url": "https://files.example/a/my%20lid.jpg?x=1",
+    "thumb_url": "",
+    "file_size": 812,
+    "width": 20,
+    "height": 10,
+}
 
 
 def message(at: int, kind: int, content: str | None, sender: Any = None, **more: Any) -> dict[str, Any]:
+    """A message as the API shows it: without a sender or attachments, where there are none."""
     return {
         "id": at,
-        "conversation_id": 12,
         "content": content,
+        "inbox_id": 3,
+        "conversation_id": 12,
         "message_type": kind,
+        "content_type": "text",
+        "status": "sent",
+        "content_attributes": {},
         "created_at": 1_790_000_000 + at,
         "private": False,
-        "sender": sender,
+        "source_id": None,
+        **({"sender": sender} if sender else {}),
         **more,
     }
+
+
+def page(messages: list[dict[str, Any]]) -> dict[str, Any]:
+    """A page of a conversation's messages."""
+    seen = {"agent_last_seen_at": "2026-09-21T14:20:00.000Z", "assignee_last_seen_at": None}
+    meta = {"labels": [], "additional_attributes": {}, "contact": CONTACT, "assignee": AGENT, **seen}
+    return {"meta": meta, "payload": messages}
 
 
 MESSAGES = [
@@ -32,7 +76,7 @@ MESSAGES = [
     message(20, 2, "Conversation was marked open"),
     message(30, 1, "lid yes, says the sheet", AGENT, private=True),
     message(40, 1, "It does, Ida.", AGENT),
-    message(50, 0, None, CONTACT, attachments=[{"data_url": "https://files.example/a/my%20lid.jpg?x=1"}]),
+    message(50, 0, None, CONTACT, attachments=[PICTURE, None]),
     message(60, 0, "  ", CONTACT),
     message(70, 1, "Anything else?", AGENT, content_attributes={"automation_rule_id": 3}),
 ]
@@ -54,9 +98,7 @@ def test_a_conversation_is_read_without_notes_events_and_templates(read: Read) -
 
 
 def test_pages_of_messages_are_put_together(read: Read) -> None:
-    newer, older = MESSAGES[4:], MESSAGES[:4]
-
-    (one,) = read([{"meta": {"contact": CONTACT}, "payload": newer}, {"meta": {"contact": CONTACT}, "payload": older}])
+    (one,) = read([page(MESSAGES[4:]), page(MESSAGES[:4])])
 
     assert said(one) == HEARD
 
