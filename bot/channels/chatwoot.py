@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -17,13 +18,18 @@ from bot.channels.chatwoot_events import read_event
 from bot.channels.errors import ApiError
 from bot.channels.turns import AT_ONCE, RETRY_AFTER_S, TurnQueue
 from bot.chatbot import Chatbot
+from memory import StoreError
 
+_LOG = logging.getLogger(__name__)
 WEBHOOK = "/webhooks/chatwoot"
 _WINDOW_S = 300  # by which a signature may be older, or Chatwoot's clock ahead
 
 
 def chatwoot_webhook(bot: Chatbot, turns: TurnQueue) -> APIRouter:
-    """Return the route; answering goes on in the background for as long as the application runs."""
+    """Return the route; answering goes on in the background for as long as the application runs.
+
+    Chatwoot delivers again after 429 and 500 alone; after anything else it gives the conversation to the team.
+    """
     settings = bot.settings
     secret = settings.chatwoot_secret.get_secret_value().encode()
     agents: list[Agent] = []
@@ -54,8 +60,12 @@ def chatwoot_webhook(bot: Chatbot, turns: TurnQueue) -> APIRouter:
             return {"status": "ignored"}
         (agent,) = agents
         if agent.under_way >= AT_ONCE + settings.max_waiting_turns:
-            raise ApiError(503, "busy", "Too many messages are waiting.", {"Retry-After": str(RETRY_AFTER_S)})
-        return {"status": "taken" if await agent.take(delivery) else "known"}
+            raise ApiError(429, "busy", "Too many messages are waiting.", {"Retry-After": str(RETRY_AFTER_S)})
+        try:
+            return {"status": "taken" if await agent.take(delivery) else "known"}
+        except StoreError as error:
+            _LOG.error("The database cannot be used: %s", error)
+            raise ApiError(500, "unavailable", "The database cannot be used just now. Nothing was kept.") from None
 
     return router
 
