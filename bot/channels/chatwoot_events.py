@@ -1,6 +1,6 @@
 """What Chatwoot's webhooks tell an agent bot, and what of it is to be done; the forms are Chatwoot 4's.
 
-https://developers.chatwoot.com/
+https://developers.chatwoot.com/, and `webhook_data` of the models in https://github.com/chatwoot/chatwoot
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
 
 from bot.channels.caller import customer_named
 from bot.message import has_words
@@ -65,9 +65,12 @@ class _Choice(BaseModel):
     value: str | None = None
 
 
+_CHOICES = TypeAdapter(list[_Choice])
+
+
 class _Attributes(BaseModel):
     deleted: bool = False
-    submitted_values: list[_Choice] | None = None
+    submitted_values: Any = None  # of buttons a list of choices; forms and surveys have forms of their own
 
 
 class _Event(BaseModel):
@@ -108,7 +111,8 @@ class _MessageEvent(_Event):
         chosen = self.attributes.submitted_values
         if self.content_type != "input_select" or not chosen or self.conversation.status != "pending":
             return None
-        return "answer", chosen[0].title or chosen[0].value or ""
+        first = _CHOICES.validate_python(chosen)[0]
+        return "answer", first.title or first.value or ""
 
 
 class _ConversationEvent(_Event, _Conversation):
@@ -116,7 +120,7 @@ class _ConversationEvent(_Event, _Conversation):
 
     @property
     def account_id(self) -> int | None:
-        """The account's number, which such an event names in its last message alone."""
+        """The account's number, which older Chatwoots name in the last message alone."""
         told = self.messages[0].get("account_id") if self.messages else None
         return self.account.id if self.account else told if isinstance(told, int) else None
 

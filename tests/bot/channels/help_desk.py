@@ -1,4 +1,7 @@
-"""A small server that speaks Chatwoot's API as an agent bot meets it, and its webhooks, signed."""
+"""A small server that speaks Chatwoot's API as an agent bot meets it, and its webhooks, signed.
+
+Names and types are those that Chatwoot's models and presenters write (`webhook_data`, `push_event_data`).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import hmac
 import itertools
 import json
 import threading
+import uuid
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
@@ -14,10 +18,24 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 
 TOKEN, SECRET = "the bot's token", "what webhooks are signed with"
-NORA = {"id": 31, "name": "Nora", "email": "nora@example.com", "identifier": "nora", "type": "contact"}
+ACCOUNT = {"id": 1, "name": "Shop"}
 ANNA = {"id": 2, "name": "Anna", "email": "anna@shop.example", "type": "user"}
+BOT = {"id": 9, "name": "Rapport", "type": "agent_bot"}
+NORA = {
+    "additional_attributes": {},
+    "blocked": False,
+    "custom_attributes": {},
+    "email": "nora@example.com",
+    "id": 31,
+    "identifier": "nora",
+    "name": "Nora",
+    "phone_number": None,
+    "thumbnail": "",
+}
+_OPENED = 1795514400  # when the conversations began, in seconds
 
 
 class HelpDesk:
@@ -48,7 +66,7 @@ class HelpDesk:
                     self.status[number] = body["status"]
                 self.calls.append((f"{number}/{what}", body))
                 self._changed.notify_all()
-            return Response('{"id": 7}', media_type="application/json")
+            return JSONResponse(_toggled(number, body) if what == "toggle_status" else self._created(number, body))
 
         return application
 
@@ -73,7 +91,9 @@ class HelpDesk:
     def conversation(self, number: int, verified: bool, contact: dict[str, Any]) -> dict[str, Any]:
         """A conversation as it stands in webhooks."""
         return {
+            "account": ACCOUNT,
             "additional_attributes": {"browser": {"device_name": "Unknown"}, "referer": "https://shop.example/"},
+            "agent_last_seen_at": 0,
             "can_reply": True,
             "channel": "Channel::WebWidget",
             "contact_inbox": {
@@ -81,18 +101,34 @@ class HelpDesk:
                 "contact_id": contact["id"],
                 "inbox_id": 3,
                 "source_id": f"browser-{number}",
+                "created_at": "2026-11-24T10:00:00.000Z",
+                "updated_at": "2026-11-24T10:00:00.000Z",
                 "hmac_verified": verified,
                 "pubsub_token": "p",
             },
+            "contact_last_seen_at": _OPENED,
+            "created_at": _OPENED,
+            "custom_attributes": {},
+            "first_reply_created_at": None,
             "id": number,
             "inbox_id": 3,
-            "messages": [{"id": 1, "account_id": 1, "conversation_id": number}],
             "labels": [],
-            "meta": {"sender": contact, "assignee": None, "team": None, "hmac_verified": verified},
+            "last_activity_at": _OPENED,
+            "messages": [_last_message(number, contact)],
+            "meta": {
+                "sender": {**contact, "type": "contact"},
+                "assignee": None,
+                "assignee_type": None,
+                "team": None,
+                "hmac_verified": verified,
+            },
+            "priority": None,
+            "snoozed_until": None,
             "status": self.status.get(number, "pending"),
-            "custom_attributes": {},
+            "timestamp": _OPENED,
             "unread_count": 1,
-            "timestamp": 1795514400,
+            "updated_at": _OPENED + 0.25,
+            "waiting_since": _OPENED,
         }
 
     def message(self, text: str | None, number: int = 5, verified: bool = False, **changed: Any) -> dict[str, Any]:
@@ -100,7 +136,7 @@ class HelpDesk:
         contact = changed.pop("contact", NORA)
         return {
             "event": "message_created",
-            "account": {"id": 1, "name": "Shop"},
+            "account": ACCOUNT,
             "additional_attributes": {},
             "content": text,
             "content_attributes": {},
@@ -111,7 +147,7 @@ class HelpDesk:
             "inbox": {"id": 3, "name": "Website"},
             "message_type": "incoming",
             "private": False,
-            "sender": contact,
+            "sender": {**contact, "account": ACCOUNT, "avatar": ""},  # a contact's type is not said here
             "source_id": None,
             **changed,
         }
@@ -121,16 +157,71 @@ class HelpDesk:
         self.status[number] = "resolved"
         return {"event": "conversation_resolved", **self.conversation(number, False, NORA)}
 
+    def _created(self, number: int, body: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "id": next(self._numbers),
+            "content": body["content"],
+            "inbox_id": 3,
+            "conversation_id": number,
+            "message_type": 1,
+            "content_type": body.get("content_type", "text"),
+            "status": "sent",
+            "content_attributes": body.get("content_attributes", {}),
+            "created_at": int(self.clock().timestamp()),
+            "private": body["private"],
+            "source_id": None,
+            "sender": {**BOT, "avatar_url": ""},
+        }
+
     def deliver(self, event: dict[str, Any], delivery: str = "", **signature: Any) -> httpx.Response:
         """Send an event to the bot."""
         assert self.bot
         body = json.dumps(event).encode()
         headers = signed(body, str(int(self.clock().timestamp())), **signature)
-        return self.bot.post("/webhooks/chatwoot", content=body, headers={**headers, "X-Chatwoot-Delivery": delivery})
+        headers["X-Chatwoot-Delivery"] = delivery or str(uuid.uuid4())
+        return self.bot.post("/webhooks/chatwoot", content=body, headers=headers)
 
     def says(self, text: str | None, **more: Any) -> None:
         """Let a customer say something."""
         assert self.deliver(self.message(text, **more)).json() == {"status": "taken"}
+
+
+def _toggled(number: int, body: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a call for another status; `success` is null where a bot hands over."""
+    told = {"success": None, "conversation_id": number, "current_status": body["status"], "snoozed_until": None}
+    return {"meta": {}, "payload": told}
+
+
+def _last_message(number: int, contact: dict[str, Any]) -> dict[str, Any]:
+    """The last message of a conversation as it stands within it: numbers where the event itself has words."""
+    return {
+        "account_id": 1,
+        "additional_attributes": {},
+        "content": "Good morning",
+        "content_attributes": {},
+        "content_type": "text",
+        "conversation": {
+            "assignee_id": None,
+            "unread_count": 1,
+            "last_activity_at": _OPENED,
+            "contact_inbox": {"source_id": f"browser-{number}"},
+        },
+        "conversation_id": number,
+        "created_at": _OPENED,
+        "external_source_ids": {},
+        "id": 1,
+        "inbox_id": 3,
+        "message_type": 0,
+        "private": False,
+        "processed_message_content": "Good morning",
+        "sender": {**contact, "type": "contact"},
+        "sender_id": contact["id"],
+        "sender_type": "Contact",
+        "sentiment": {},
+        "source_id": None,
+        "status": "sent",
+        "updated_at": "2026-11-24T10:00:00.000Z",
+    }
 
 
 def signed(body: bytes, stamp: str, secret: str = SECRET) -> dict[str, str]:
@@ -138,6 +229,7 @@ def signed(body: bytes, stamp: str, secret: str = SECRET) -> dict[str, str]:
     digest = hmac.new(secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
     return {
         "Content-Type": "application/json",
+        "Accept": "application/json",
         "X-Chatwoot-Timestamp": stamp,
         "X-Chatwoot-Signature": f"sha256={digest}",
     }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timezone
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,14 +20,30 @@ from bot.channels.chatwoot_events import read_event
 from bot.chatbot import Chatbot
 from bot.problems import RapportError
 from bot.settings import Settings, read_settings
+from memory import StoreError
 from memory.deliveries import waiting
 from memory.history import customers, sessions, transcript
-from tests.bot.channels.help_desk import ANNA, NORA, SECRET, TOKEN, HelpDesk, signed
+from tests.bot.channels.help_desk import ANNA, BOT, NORA, SECRET, TOKEN, HelpDesk, signed
 from tests.bot.channels.serving import serving, whole
 from tests.conftest import Clock
 
 AT = datetime(2026, 11, 24, 10, 0, tzinfo=timezone.utc)
 WHO = "web-chatwoot-1-105"  # an unproven contact in conversation 5
+SURVEY = {  # a customer's rating, which stands in what Chatwoot asked
+    "content_attributes": {"submitted_values": {"csat_survey_response": {"rating": 5, "feedback_message": "quick"}}},
+    "content_type": "input_csat",
+    "message_type": "template",
+    "sender": None,
+}
+FORM = {
+    "content_attributes": {
+        "items": [{"type": "checkbox", "name": "gift", "label": "A gift?"}],
+        "submitted_values": [{"name": "gift", "value": True}],
+    },
+    "content_type": "form",
+    "message_type": "outgoing",
+    "sender": BOT,
+}
 Serves = Callable[[Chatbot], None]
 
 
@@ -77,7 +94,7 @@ def test_a_message_is_answered_with_suggestions_as_buttons(chatwoot: HelpDesk, b
     assert set(choice) == {"title", "value"}
     attributes = {"items": [choice], "submitted_values": [choice]}
     pressed = {"message_type": "outgoing", "content_type": "input_select", "content_attributes": attributes}
-    chatwoot.says(text, event="message_updated", sender={"id": 9, "type": "agent_bot"}, **pressed)
+    chatwoot.says(text, event="message_updated", sender=BOT, **pressed)
     chatwoot.said(2)
     assert said_to(bot) == [["how long does standard delivery take?", choice["title"]]]
 
@@ -203,6 +220,12 @@ def test_a_resolved_conversation_that_comes_back_is_a_new_session(
     assert said_to(bot) == [["where is my order?"], ["hello"]]
 
 
+def test_an_older_chatwoot_names_the_account_in_the_last_message(chatwoot: HelpDesk) -> None:
+    event = chatwoot.resolved()
+    del event["account"]
+    assert chatwoot.deliver(event).json() == {"status": "taken"}
+
+
 def test_only_a_proven_contact_is_a_customer(chatwoot: HelpDesk, bot: Chatbot) -> None:
     bot.respond("my order is R-10234", "s1", "customer:nora")
     chatwoot.says("what do you know about me?", number=5)
@@ -230,13 +253,15 @@ def test_a_contact_who_is_proven_in_mid_conversation_goes_on_with_it(chatwoot: H
     "changed",
     [
         {"private": True},
-        {"message_type": "outgoing", "sender": {"id": 9, "type": "agent_bot"}},
+        {"message_type": "outgoing", "sender": BOT},
         {"message_type": "activity", "sender": None},
         {"message_type": "template", "sender": None},
         {"message_type": "outgoing", "sender": ANNA, "content": "  "},
         {"message_type": "outgoing", "sender": ANNA, "private": True},
         {"content_attributes": {"deleted": True}},
         {"event": "message_updated"},
+        {"event": "message_updated", **SURVEY},
+        {"event": "message_updated", **FORM},
         {"event": "conversation_typing_on"},
     ],
 )
@@ -246,8 +271,26 @@ def test_what_no_customer_says_is_ignored(chatwoot: HelpDesk, bot: Chatbot, chan
 
 
 def test_a_message_without_words_is_answered_in_the_desks_words(chatwoot: HelpDesk) -> None:
-    chatwoot.says(None, attachments=[{"data_url": "https://chat.example/x.png"}])
+    picture = {"id": 4, "message_id": 1, "file_type": "image", "account_id": 1, "extension": None}
+    url = "https://chat.example/x.png"
+    sizes = {"file_size": 812, "width": 20, "height": 10}
+    chatwoot.says(None, attachments=[{**picture, "data_url": url, "thumb_url": url, **sizes}])
     assert chatwoot.said(1)
+
+
+def test_what_cannot_be_taken_now_is_answered_so_that_chatwoot_delivers_it_again(
+    chatwoot: HelpDesk, bot: Chatbot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = chatwoot.message("where is my order R-10234?")
+    with monkeypatch.context() as locked:
+        locked.setattr(chatwoot_agent, "take_in", Mock(side_effect=StoreError("It is locked.")))
+        refused = chatwoot.deliver(event)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (500, "unavailable")
+    with monkeypatch.context() as full:
+        full.setattr(chatwoot_agent.Agent, "under_way", 32 + bot.settings.max_waiting_turns)
+        refused = chatwoot.deliver(event)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "busy")
+    assert chatwoot.deliver(event).json() == {"status": "taken"}
 
 
 def test_what_chatwoot_did_not_sign_just_now_is_refused(chatwoot: HelpDesk, bot: Chatbot, clock: Clock) -> None:
