@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _KEEP_ALIVE_S = 75  # longer than proxies and clients keep a connection, so that none is closed as it is used again
 _POLL_S = 0.02  # how often gradio looks for new messages of its page; by itself a thousand times a second
-_YOUNG = 10_000  # new objects before some are looked over; a turn makes thousands that are gone after it
+_COLLECTED = (10_000, 3, 3)  # a turn makes thousands of objects that are gone after it; all are looked over as often
 _SHUTDOWN_S = 10  # seconds that requests under way get to end
 
 
@@ -177,7 +177,7 @@ def settle() -> None:
     """Keep the garbage collector from going through all that a server has built, again and again, and from hurrying."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_YOUNG)
+    gc.set_threshold(*_COLLECTED)
 
 
 def refuse_taken_port(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from finetune import IntentClassifier
 from memory import Turn
 
-MOST = 10_000  # vectors kept, the least recently used go first: about 15 MB
+MOST = 4_000  # vectors kept, the least recently used go first: about 6 MB, the last messages of 500 sessions
 
 
 class Heard:

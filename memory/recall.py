@@ -25,7 +25,7 @@ from memory.tables import TURNS, VECTORS
 from retrieval.dialogue import DialogueIndex, Hit, Said
 from retrieval.encoder import DIM, Encoder
 
-MOST_TURNS = 13_000  # indexed turns kept in memory over all customers, 2.2 KB each: about 30 MB
+MOST_TURNS = 10_000  # indexed turns kept in memory over all customers, 2.2 KB each: about 22 MB
 _OWN_TURNS = 8  # what an index takes by itself, in turns: one of ten turns takes 40 KB
 _ROUNDING = 1e-3  # how far the length of a sound unit vector may be from 1
 
