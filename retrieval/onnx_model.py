@@ -57,7 +57,7 @@ class OnnxModel:
         self.outputs = [name for name in names if name != STATES]
         self._inputs = [one.name for one in self._session.get_inputs()]
         self._known: dict[str, dict[str, NDArray[np.float32]]] = {}
-        self._together = Together(self._states) if STATES in names and self._is_exact() else None
+        self._together = Together() if STATES in names and self._is_exact() else None
 
     def run_ahead(self, texts: Sequence[str]) -> None:
         """Run texts in batches now; `run` returns for each what was found then, until it is not among those run ahead.
@@ -78,7 +78,7 @@ class OnnxModel:
             return lambda: vector
         if self._together is None:
             return lambda: self.run([text])["vector"][0]
-        return self._together.expect(self.tokenizer.encode(text))
+        return self._together.expect(self.tokenizer.encode(text), self._states)
 
     def run(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> dict[str, NDArray[np.float32]]:
         """Return each output of the model as an array of shape `(n, ...)`, rows in the order of `texts`."""

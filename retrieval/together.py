@@ -20,6 +20,9 @@ STATES = "states"  # the output of a graph that its vector is the mean of: those
 _MOST = 8  # messages in a batch: more gain nothing on one core
 
 
+States = Callable[[Sequence[Any]], NDArray[np.float32]]
+
+
 class _Ticket:
     def __init__(self, encoding: Any) -> None:
         self.encoding = encoding
@@ -28,23 +31,25 @@ class _Ticket:
 
 
 class Together:
-    """Runs what `states` computes, the states `(B, T, 384)` of encodings of the same length, for whoever waits."""
+    """Runs a model on encodings of the same length for whoever waits.
 
-    def __init__(self, states: Callable[[Sequence[Any]], NDArray[np.float32]]) -> None:
-        self._states = states
+    `states` computes their states `(B, T, 384)`. It is the model's own, and so not kept: the two would keep each other.
+    """
+
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: list[ref[_Ticket]] = []  # of a turn that failed nobody holds the ticket any more
 
-    def expect(self, encoding: Any) -> Callable[[], NDArray[np.float32]]:
+    def expect(self, encoding: Any, states: States) -> Callable[[], NDArray[np.float32]]:
         """Return what gives the unit vector `(384,)` of a message's tokens, once it is asked."""
         ticket = _Ticket(encoding)
         with self._lock:
             self._waiting.append(ref(ticket))
-        return lambda: self._vector(ticket)
+        return lambda: self._vector(ticket, states)
 
-    def _vector(self, mine: _Ticket) -> NDArray[np.float32]:
+    def _vector(self, mine: _Ticket, states: States) -> NDArray[np.float32]:
         if batch := self._take(mine):
-            self._run(batch)
+            _run(batch, states)
         mine.done.wait()
         if isinstance(mine.outcome, Exception):
             raise mine.outcome
@@ -60,16 +65,17 @@ class Together:
             self._waiting = [ref(one) for one in waiting if one not in batch]
         return batch
 
-    def _run(self, batch: Sequence[_Ticket]) -> None:
-        try:
-            for ticket, states in zip(batch, self._states([one.encoding for one in batch]), strict=True):
-                ticket.outcome = pooled(states)
-        except Exception as error:  # noqa: BLE001 - each of those who wait is told
-            for ticket in batch:
-                ticket.outcome = error
-        finally:
-            for ticket in batch:
-                ticket.done.set()
+
+def _run(batch: Sequence[_Ticket], states: States) -> None:
+    try:
+        for ticket, own in zip(batch, states([one.encoding for one in batch]), strict=True):
+            ticket.outcome = pooled(own)
+    except Exception as error:  # noqa: BLE001 - each of those who wait is told
+        for ticket in batch:
+            ticket.outcome = error
+    finally:
+        for ticket in batch:
+            ticket.done.set()
 
 
 def pooled(states: NDArray[np.float32]) -> NDArray[np.float32]:

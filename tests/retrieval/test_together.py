@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import pytest
 
 from bot.desk import Desk
-from bot.models import Models
+from bot.models import Models, encoder_folder
 from retrieval import Encoder
+from retrieval.onnx_model import OnnxModel
 from retrieval.together import Together
 
 
@@ -46,8 +51,8 @@ def _ones(messages: Any, batches: list[list[int]]) -> Any:
 
 def test_what_is_expected_goes_together_by_length_and_a_failure_is_everybodys() -> None:
     batches: list[list[int]] = []
-    model = Together(lambda messages: _ones(messages, batches))
-    waiting = [model.expect(_Message(length)) for length in (3, 4, 3, 4, 3)]
+    model = Together()
+    waiting = [model.expect(_Message(length), partial(_ones, batches=batches)) for length in (3, 4, 3, 4, 3)]
     for vector, length in zip(waiting, (3, 4, 3, 4, 3), strict=True):
         if length == 4:
             with pytest.raises(RuntimeError, match="no more memory"):
@@ -65,9 +70,9 @@ def test_what_somebody_else_has_begun_is_waited_for() -> None:
         assert goes_on.wait(30)
         return _ones(messages, batches)
 
-    model = Together(states)
+    model = Together()
     with ThreadPoolExecutor(2) as crowd:
-        vectors = [model.expect(_Message(3)) for _ in range(2)]
+        vectors = [model.expect(_Message(3), states) for _ in range(2)]
         first = crowd.submit(vectors[0])
         assert begun.wait(30)
         other = crowd.submit(vectors[1])
@@ -78,8 +83,20 @@ def test_what_somebody_else_has_begun_is_waited_for() -> None:
 
 def test_a_message_that_nobody_comes_for_is_let_go() -> None:
     batches: list[list[int]] = []
-    model = Together(lambda messages: _ones(messages, batches))
-    model.expect(_Message(3))
-    model.expect(_Message(3))()
+    model, ones = Together(), partial(_ones, batches=batches)
+    model.expect(_Message(3), ones)
+    model.expect(_Message(3), ones)()
     assert batches == [[3]]
     assert not model._waiting
+
+
+def test_a_model_that_is_replaced_is_let_go_without_being_looked_for(prepared_home: Path) -> None:
+    model = OnnxModel(encoder_folder(prepared_home))
+    model.expect("where is my parcel")()
+    replaced = ref(model)
+    gc.disable()  # a server does not look again for what it began with
+    try:
+        del model
+        assert replaced() is None
+    finally:
+        gc.enable()
