@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
+import os
 import shutil
 from collections.abc import Callable
 from datetime import date, datetime, timezone
@@ -520,3 +522,16 @@ def test_a_desk_that_has_a_classifier_needs_no_labelled_messages(tmp_path: Path)
     with pytest.raises(DeskError):
         read_desk(tmp_path / "desk")
     assert read_desk(tmp_path / "desk", taught=False).answers.keys() == read_desk(BUNDLED).answers.keys()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux's list of open files")
+def test_a_look_up_leaves_no_file_open(desk: Desk, tmp_path: Path) -> None:
+    look_up = desk.make_tools(tmp_path, date(2026, 11, 24))["look_up_order"]
+    gc.disable()  # it would close them some time
+    try:
+        for _ in range(5):
+            look_up.invoke({"order_number": "R-10234"})
+        files = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+        assert not [file for file in files if str(tmp_path) in file]
+    finally:
+        gc.enable()

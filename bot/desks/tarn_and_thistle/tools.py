@@ -7,6 +7,7 @@ whose it is or where it goes: an order number alone proves nobody's identity.
 
 import csv
 import sqlite3
+from contextlib import closing
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ def make_tools(home: Path, today: date) -> list[BaseTool]:
         _make_database(database, today)
 
     def first(query: str, value: str) -> dict[str, Any] | None:
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
             connection.row_factory = sqlite3.Row
             row = connection.execute(query, (value,)).fetchone()
         return dict(row) if row else None
