@@ -9,6 +9,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from retrieval.onnx_model import session
+from retrieval.overflow import PRODUCT
 
 
 def test_the_largest_products_are_right(tmp_path: Path) -> None:
@@ -25,3 +26,10 @@ def test_the_largest_products_are_right(tmp_path: Path) -> None:
     for rows in (1, 3):
         (product,) = session(tmp_path / "model.onnx").run(None, {"given": given[:rows]})
         np.testing.assert_array_equal(product, given[:rows].astype(np.int32) @ weights.astype(np.int32))
+
+
+def test_what_is_tried_are_the_largest_products() -> None:
+    graph = onnx.load_from_string(PRODUCT).graph
+    (node,), (weights,) = graph.node, graph.initializer
+    assert (node.op_type, list(node.input)) == ("MatMulInteger", ["a", "b"])
+    np.testing.assert_array_equal(numpy_helper.to_array(weights), np.full((4, 16), 127, np.int8))
