@@ -194,7 +194,7 @@ async def crowd(make: MakeSay, names: list[str], texts: list[str], seconds: floa
                 if not await say(client, text):
                     raise ValueError("an empty reply")
                 met.times.append((time.perf_counter() - asked) * 1000)
-            except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
+            except (aiohttp.ClientError, asyncio.TimeoutError, ValueError, KeyError) as error:
                 met.errors.append(f"{type(error).__name__}: {error}")
 
     async with client() as one:
