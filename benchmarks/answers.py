@@ -180,11 +180,11 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=10, help="at most so many of each thread")
     given = parser.parse_args()
     data, seeds = read(given.data), [int(seed) for seed in given.seeds.split(",")]
-    from finetune.export import export_base
+    from bot.models import encoder_folder, prepare_encoder
 
     with tempfile.TemporaryDirectory(prefix="rapport-") as scratch:
-        export_base(Path(scratch) / "encoder")
-        results = measure(data, Encoder(Path(scratch) / "encoder"), seeds, given.queries)
+        prepare_encoder(Path(scratch), lambda _what, _share: None)
+        results = measure(data, Encoder(encoder_folder(Path(scratch))), seeds, given.queries)
     threads = len({one["thread"] for one in data.entries})
     about = f"{given.data.name}: {len(data.test)} of {threads} threads, up to {given.queries} queries each"
     report.write(given.json, "answers", f"{about}; seeds {given.seeds}", results)

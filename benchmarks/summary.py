@@ -282,11 +282,11 @@ def main() -> None:
         "tau_retail": list(read_tau(given.data / "tau_retail" / "conversations.jsonl")),
         "star": list(read_star(given.data / "star" / "dialogues")),
     }
-    from finetune.export import export_base
+    from bot.models import encoder_folder, prepare_encoder
 
     with tempfile.TemporaryDirectory(prefix="rapport-") as scratch:
-        export_base(Path(scratch) / "encoder")
-        results = measure(sets, Encoder(Path(scratch) / "encoder"))
+        prepare_encoder(Path(scratch), lambda _what, _share: None)
+        results = measure(sets, Encoder(encoder_folder(Path(scratch))))
     report.write(given.json, "summary", f"{given.data.name}: {', '.join(sets)}", results)
 
 

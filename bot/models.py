@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.desk import Desk
+from bot.desk import BUNDLED, Desk
 from bot.heard import Heard
 from bot.policy import Thresholds
 from bot.problems import RapportError
@@ -24,7 +24,7 @@ from retrieval.knowledge import rerank
 from retrieval.model_folder import MANIFEST, ModelError
 
 # Raised whenever training or export changes in a way that makes older models stale.
-RECIPE = 8
+RECIPE = 9
 INTENT, ANSWER = "intent", "answer"
 _RERANKED = 10  # passages that an answer classifier judges
 
@@ -238,10 +238,11 @@ def prepare_encoder(home: Path, progress: Progress) -> None:
     with FileLock(folder.with_name(".encoder.lock")):
         if (folder / MANIFEST).is_file():
             return
+        from bot.desk_reader import read_desk
         from finetune.export import export_base
 
         progress("Exporting the encoder", 0.0)
-        export_base(folder)
+        export_base(folder, [text for text, _ in read_desk(BUNDLED).messages])
         progress("Exporting the encoder", 1.0)
 
 

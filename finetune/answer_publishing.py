@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from torch import Tensor
 
 from finetune.answer import BATCH
 from finetune.answer_calibration import Judged, solve
 from finetune.answer_report import make_answer_report
 from finetune.answer_teaching import MAX_TOKENS, TaughtAnswers
-from finetune.base import base_folder
-from finetune.export import write_onnx
-from finetune.methods import Method, merge
+from finetune.export import export_answers
+from finetune.methods import Method
 from finetune.pairs import Offer, Pairs
-from finetune.quantization import quantize
-from finetune.ranking import AnswerNetwork
 from finetune.report import write_report
+from finetune.tokens import Tokens
 from finetune.training import Progress
 from finetune.weights import WEIGHTS, save_weights
 from retrieval.encoder import BASE_SHA256
 from retrieval.model_folder import write_manifest
 from retrieval.onnx_model import OnnxModel
-
-_IDS = torch.tensor([[101, 20, 37, 102, 64, 52, 102], [101, 75, 102, 81, 102, 0, 0]])
-_SEGMENTS = torch.tensor([[0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 0, 0]])
 
 
 def publish(
@@ -46,7 +40,7 @@ def publish(
     progress(what, 0.0)
     folder.mkdir(parents=True)
     learnt = save_weights(taught.network, folder)
-    export_answers(taught.network, folder)
+    export_answers(taught.network, folder, _pairs_taught(pairs, taught))
     progress(what, 0.5)
     basics = {"kind": "answer", "method": method, "max_tokens": MAX_TOKENS, "base_sha256": BASE_SHA256}
     judged = judge_held_out(pairs, taught.offers, OnnxModel(folder, basics, batch=BATCH))
@@ -73,14 +67,10 @@ def publish(
     progress(what, 1.0)
 
 
-def export_answers(network: AnswerNetwork, folder: Path) -> None:
-    """Write `model.onnx`, compared with torch and then reduced to 8-bit products, and the tokenizer."""
-    network = _merged(network).cpu()
-    inputs = {"input_ids": _IDS, "attention_mask": (_IDS > 0).long(), "token_type_ids": _SEGMENTS}
-    dynamic = {name: {0: "batch", 1: "tokens"} for name in inputs}
-    write_onnx(network, inputs, ("logits",), folder / "model.onnx", dynamic)
-    quantize(folder / "model.onnx")
-    shutil.copyfile(base_folder() / "tokenizer.json", folder / "tokenizer.json")
+def _pairs_taught(pairs: Pairs, taught: TaughtAnswers) -> list[Tensor]:
+    """Return the questions that were learnt from with a right answer and a wrong one, tokenized."""
+    asked = [(question, own) for question, answers in taught.quiz.choices(pairs) for own in (answers[0], answers[-1])]
+    return Tokens(MAX_TOKENS)([(pairs.questions[question], pairs.answers[own]) for question, own in asked])
 
 
 def judge_held_out(pairs: Pairs, offers: Sequence[Offer], model: OnnxModel) -> Judged:
@@ -104,9 +94,3 @@ def judge_held_out(pairs: Pairs, offers: Sequence[Offer], model: OnnxModel) -> J
     right = [np.isin(offer.answers, sorted(pairs.right[offer.question])) for offer in offers]
     answerable = np.array([bool(pairs.right[offer.question]) for offer in offers])
     return Judged(offered, right, [offer.scores for offer in offers], answerable, np.array(own))
-
-
-def _merged(network: AnswerNetwork) -> AnswerNetwork:
-    """Return the network for export, with what an adapter adds put into the weights it belongs to."""
-    network.bert = merge(network.bert)
-    return network

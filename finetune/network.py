@@ -74,26 +74,9 @@ class Encoder(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return unit vectors `(B, H)` for token ids and mask `(B, T)`."""
-        return self.with_states(input_ids, attention_mask)[0]
-
-    def with_states(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the unit vectors and the states of the tokens that they are the mean of, `(B, T, H)`, 0 if masked."""
         hidden = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         weights = attention_mask.unsqueeze(-1).float()
-        states = hidden.float() * weights
-        return nn.functional.normalize(states.sum(1) / weights.sum(1), dim=-1), states
-
-
-class WithStates(nn.Module):
-    """An encoder as it is exported: with the states of its tokens."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what `Encoder.with_states` does."""
-        return self.encoder.with_states(input_ids, attention_mask)
+        return nn.functional.normalize((hidden.float() * weights).sum(1) / weights.sum(1), dim=-1)
 
 
 class IntentNetwork(nn.Module):

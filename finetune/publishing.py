@@ -94,7 +94,7 @@ def _export(folder: Path, corpus: Corpus, taught: Taught) -> tuple[OnnxModel, Se
 
     Each row is judged after what came before it in its conversation, by a head that has not learnt it.
     """
-    export_encoder(taught.network.encoder, folder)
+    export_encoder(taught.network.encoder, folder, corpus.messages.tokens)
     encoder = OnnxModel(folder, {"max_tokens": MAX_TOKENS})
     vectors = encoder.run([corpus.texts[row] for row in corpus.held])["vector"]
     earlier = [vectors[list(rows)] for rows in corpus.messages.only(corpus.held).earlier]

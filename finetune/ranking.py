@@ -31,14 +31,14 @@ class AnswerNetwork(nn.Module):
         super().__init__()
         self.bert = bert
         # Learnt prefixes leave no room for segments; the halves are then told apart by the separator alone.
-        self._has_segments = not getattr(getattr(bert, "active_peft_config", None), "is_prompt_learning", False)
+        self.has_segments = not getattr(getattr(bert, "active_peft_config", None), "is_prompt_learning", False)
         self.linear = nn.Linear(int(bert.config.hidden_size), 1)  # type: ignore[union-attr, arg-type]
         nn.init.constant_(self.linear.weight, _SHARPNESS / self.linear.in_features)
         nn.init.constant_(self.linear.bias, -_SHARPNESS / 2)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
         """Return logits `(B,)` of pairs whose answers have segment 1; all inputs are `(B, T)`."""
-        segments = {"token_type_ids": token_type_ids} if self._has_segments else {}
+        segments = {"token_type_ids": token_type_ids} if self.has_segments else {}
         hidden = self.bert(input_ids=input_ids, attention_mask=attention_mask, **segments).last_hidden_state.float()
         question = _mean(hidden, attention_mask * (1 - token_type_ids))
         answer = _mean(hidden, attention_mask * token_type_ids)

@@ -21,7 +21,8 @@ from finetune.logs import Conversation
 from memory.store import to_text
 
 LOG = "log.sqlite"  # what the file is called, in a run's work/
-TURNS = 100  # customer turns from which on a unit is full
+UNITS = 60  # into how many a log is shared out, as far as they are then of a size that works well
+LEAST_TURNS, MOST_TURNS = 100, 500  # customer turns from which on a unit is full: what is done again once interrupted
 _ROWS = 10_000  # customers written at once
 _TABLES = """
 CREATE TABLE conversations (id INTEGER PRIMARY KEY, customer TEXT, at TEXT, turns INTEGER, content TEXT);
@@ -96,7 +97,7 @@ def stage(
             forms=tuple(sorted(reading.forms)),
             masked=masked,
             conversations=conversations,
-            customers=_share_out(connection),
+            customers=_share_out(connection, min(max(turns // UNITS, LEAST_TURNS), MOST_TURNS)),
             turns=turns,
             first=first,
             last=last,
@@ -127,13 +128,13 @@ def _rows(reading: Reading, digest: Any, progress: Callable[[str, float], None])
             yield conversation.customer_id, to_text(said[0]), len(said), content
 
 
-def _share_out(connection: sqlite3.Connection) -> int:
-    """Give every customer a unit, in the order in which they come in the log; return how many there are."""
+def _share_out(connection: sqlite3.Connection, full: int) -> int:
+    """Give every customer a unit of so many turns, in the order in which they come in the log; return how many there are."""
     query = "SELECT customer, MIN(id), SUM(turns) FROM conversations GROUP BY customer ORDER BY MIN(id)"
     unit = turns = count = 0
     rows: list[tuple[str, int, int]] = []
     for customer, first, own in connection.execute(query):
-        if turns >= TURNS:
+        if turns >= full:
             unit, turns = unit + 1, 0
         turns += own
         count += 1
