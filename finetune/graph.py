@@ -24,12 +24,12 @@ from torch import Tensor, nn
 from finetune.methods import Adapter
 
 Floats = NDArray[np.float32]
-Ranges = Mapping[nn.Module, Floats]  # by linear layer, how large each channel of what comes in gets, `(in,)`
+Ranges = Mapping[nn.Module, Floats]  # by linear layer, the least and the largest that each channel gets, `(2, in)`
 
 IDS, MASK, SEGMENTS = "input_ids", "attention_mask", "token_type_ids"
 _LARGEST = 127  # of an 8-bit integer with a sign
-_ZERO = np.uint8(128)  # what stands for 0 where integers have no sign
-_EVENED = 0.9  # how much of a channel's size is left to its weights: 1 is all of it
+_STEPS = 255  # from the least to the largest without one
+_EVENED = 0.8  # how much of a channel's size is left to its weights: 1 is all of it
 _LEAST = 1e-3
 _OPSET, _IR = 17, 8
 _MICROSOFT = "com.microsoft"
@@ -72,12 +72,13 @@ class Graph:
 
 @contextmanager
 def measured(bert: nn.Module) -> Iterator[Ranges]:
-    """Note how large what comes into each linear layer gets, while the BERT is run on messages."""
-    ranges: dict[nn.Module, Floats] = defaultdict(lambda: np.zeros(1, dtype=np.float32))
+    """Note between what the numbers that come into each linear layer lie, while the BERT is run on messages."""
+    ranges: dict[nn.Module, Floats] = defaultdict(lambda: np.zeros((2, 1), dtype=np.float32))
 
     def note(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
-        largest = given[0].detach().abs().flatten(0, -2).amax(0).cpu().numpy()
-        ranges[layer] = np.maximum(ranges[layer], largest)
+        values = given[0].detach().flatten(0, -2)
+        low, high = values.amin(0).cpu().numpy(), values.amax(0).cpu().numpy()
+        ranges[layer] = np.stack([np.minimum(ranges[layer][0], low), np.maximum(ranges[layer][1], high)])
 
     hooks = [one.register_forward_pre_hook(note) for one in bert.modules() if isinstance(one, nn.Linear)]
     try:
@@ -146,10 +147,10 @@ class _Bert:
             inputs = [given, constant(weights), constant(bias), mask, *past]
             return node("Attention", *inputs, num_heads=self._heads, unused=unused)
         evened = self._evened(*parts)
-        rounded, step = self._rounded(self._divided(given, evened), self._ranges[own.query] / evened)
+        rounded, step, zero = self._rounded(self._divided(given, evened), self._ranges[own.query] / evened)
         whole, steps = self._whole(weights * evened[:, None])
-        zeros = [constant(_ZERO), constant(np.int8(0))]  # its own: ONNX Runtime may have to give it another type
-        inputs = [rounded, whole, constant(bias), step, steps, mask, *zeros, *past]
+        middle = constant(np.int8(0))  # its own: ONNX Runtime may have to give it another type
+        inputs = [rounded, whole, constant(bias), step, steps, mask, zero, middle, *past]
         return node("QAttention", *inputs, num_heads=self._heads, unused=unused)
 
     def _dense(self, given: str, layer: nn.Module, *, is_even: bool = False) -> str:
@@ -161,9 +162,9 @@ class _Bert:
         else:
             evened = self._evened(linear)
             given = given if is_even else self._divided(given, evened)
-            rounded, step = self._rounded(given, self._ranges[linear] / evened)
+            rounded, step, zero = self._rounded(given, self._ranges[linear] / evened)
             whole, steps = self._whole(weights * evened[:, None])
-            found = node("MatMulIntegerToFloat", rounded, whole, step, steps, constant(_ZERO), "", bias)
+            found = node("MatMulIntegerToFloat", rounded, whole, step, steps, zero, "", bias)
         return self._bottleneck(found, layer) if isinstance(layer, Adapter) else found
 
     def _bottleneck(self, given: str, adapter: Adapter) -> str:
@@ -180,7 +181,7 @@ class _Bert:
         linears: list[Any] = [_linear(one) for one in layers]
         if self._ranges is None:
             return np.ones(linears[0].in_features, dtype=np.float32)
-        sizes = np.maximum(self._ranges[linears[0]], _LEAST)
+        sizes = np.maximum(np.abs(self._ranges[linears[0]]).max(axis=0), _LEAST)
         weights = np.maximum(np.abs([_array(one.weight) for one in linears]).max(axis=(0, 1)), _LEAST)
         evened = sizes**_EVENED / weights ** (1 - _EVENED)
         even: Floats = (evened / np.exp(np.log(evened).mean())).astype(np.float32)
@@ -189,10 +190,12 @@ class _Bert:
     def _divided(self, given: str, by: Floats) -> str:
         return self._graph.node("Mul", given, self._graph.constant(1 / by))
 
-    def _rounded(self, given: str, sizes: Floats) -> tuple[str, str]:
-        """Return what comes in as integers, and their scale, for how large its channels get, `(in,)`."""
-        step = self._graph.constant(np.float32(max(sizes.max(), _LEAST) / _LARGEST))
-        return self._graph.node("QuantizeLinear", given, step, self._graph.constant(_ZERO)), step
+    def _rounded(self, given: str, between: Floats) -> tuple[str, str, str]:
+        """Return what comes in as integers, their scale, and which of them is 0; it lies `between` `(2, in)`."""
+        low, high = float(between[0].min()), float(between[1].max())
+        size = max(high - low, _LEAST) / _STEPS
+        step, zero = self._graph.constant(np.float32(size)), self._graph.constant(np.uint8(round(-low / size)))
+        return self._graph.node("QuantizeLinear", given, step, zero), step, zero
 
     def _whole(self, weights: Floats) -> tuple[str, str]:
         """Return weights `(in, out)` as integers, and the scale of each column."""

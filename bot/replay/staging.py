@@ -129,7 +129,7 @@ def _rows(reading: Reading, digest: Any, progress: Callable[[str, float], None])
 
 
 def _share_out(connection: sqlite3.Connection, full: int) -> int:
-    """Give every customer a unit of so many turns, in the order in which they come in the log; return how many there are."""
+    """Give every customer a unit, `full` with so many turns, in the order of the log; return how many customers."""
     query = "SELECT customer, MIN(id), SUM(turns) FROM conversations GROUP BY customer ORDER BY MIN(id)"
     unit = turns = count = 0
     rows: list[tuple[str, int, int]] = []

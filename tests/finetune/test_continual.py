@@ -82,7 +82,7 @@ def test_the_network_of_a_folder_computes_what_the_exported_one_does(known: Path
 
     vectors = encode(network.encoder, Tokens(96)(texts))
 
-    np.testing.assert_allclose(vectors, classifier.encode(texts), atol=0.03)  # bfloat16 against float32
+    assert ((vectors * classifier.encode(texts)).sum(axis=1) > 0.99).all()  # bfloat16 against 8-bit products
     exact = run_head(network, classifier.encode(texts), [()] * 3)
     assert list(exact[:, : len(classifier.classes_)].argmax(axis=1)) == list(
         classifier.predict_proba(texts).argmax(axis=1)

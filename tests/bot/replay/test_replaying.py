@@ -106,7 +106,7 @@ def test_the_figures_are_against_the_log(run_log: Replay) -> None:
 def test_two_runs_are_the_same_byte_for_byte_whatever_the_number_of_workers(
     run_log: Replay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "TURNS", 3)
+    monkeypatch.setattr(staging, "LEAST_TURNS", 3)
     monkeypatch.setattr(replaying, "_ENOUGH", 1)
     one, two = run_log("one"), run_log("two", workers=2)
     assert two.timing().workers == 2
@@ -118,7 +118,7 @@ _KILLED = """
 import sys
 from bot.replay import staging
 from app import main
-staging.TURNS = 1
+staging.LEAST_TURNS = 1
 sys.argv = ["rapport", "replay", *sys.argv[1:]]
 main()
 """
