@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import threading
@@ -201,6 +202,7 @@ class _Worker:
         self._staging = Staging(work / LOG)
         self._scratch = work / _SCRATCH / str(os.getpid())
         self._scratch.mkdir(parents=True, exist_ok=True)
+        gc.freeze()  # the models, which no collection needs to go through
 
     def live(self, number: int) -> None:
         """Live a unit through and write what came of it, whole or not at all."""

@@ -19,7 +19,7 @@ def mark(left: str, right: str) -> tuple[Marked, Marked]:
     if len(ours) * len(theirs) > _MOST:
         return ["", left], ["", right]
     matcher = SequenceMatcher(None, ours, theirs, autojunk=False)
-    if matcher.ratio() < _ALIKE:
+    if matcher.quick_ratio() < _ALIKE or matcher.ratio() < _ALIKE:  # the first is never less, and found sooner
         return ["", left], ["", right]
     marked: tuple[Marked, Marked] = ([""], [""])
     for kind, a, b, c, d in matcher.get_opcodes():
