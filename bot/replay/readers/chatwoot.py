@@ -1,7 +1,8 @@
 """Chatwoot: conversations with their messages, pages of the messages API, or messages one a line (API v1, Chatwoot 4).
 
 A conversation is `{"id", "meta": {"sender"}, "messages"}`, a page `{"meta": {"contact"}, "payload": [messages]}`, a
-message `{"conversation_id", "content", "message_type", "created_at", "private", "sender", "attachments"}`.
+message `{"conversation_id", "content", "message_type", "created_at", "private", "sender", "attachments"}`. A button
+that was pressed stands with the message that offered it, without a time of its own: it was said right after.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class _Message(BaseModel):
     private: bool = False
     sender: _Person | None = None
     attachments: list[_Attachment | None] = []  # None: of no known type
+    content_type: str | None = None
     content_attributes: dict[str, Any] | None = None
 
     @property
@@ -103,7 +105,7 @@ def _parts(messages: list[_Message], contact: _Person | None) -> Iterator[Draft]
         yield Draft(
             conversation_id=str(one.conversation_id or ""),
             customer_id=str(customer.id) if customer and customer.id is not None else "",
-            messages=(Said(role, _text(one), moment(one.created_at)),) if role else (),
+            messages=tuple(_said(one, role)) if role else (),
             names=frozenset(person.name for person in people if person and person.name),
         )
 
@@ -116,6 +118,22 @@ def _role(message: _Message) -> Role | None:
         return "customer"
     by_rule = message.attributes.get("automation_rule_id") is not None
     return "bot" if by_rule or message.sender is None or message.sender.type in _BOTS else "agent"
+
+
+def _said(message: _Message, role: Role) -> Iterator[Said]:
+    at = moment(message.created_at)
+    yield Said(role, _text(message), at)
+    for title in _chosen(message):
+        yield Said("customer", title, at)
+
+
+def _chosen(message: _Message) -> list[str]:
+    """Return the titles of the buttons that the customer pressed under a message."""
+    chosen = message.attributes.get("submitted_values")
+    if message.content_type != "input_select" or not isinstance(chosen, list):
+        return []
+    titles = (one.get("title") or one.get("value") for one in chosen if isinstance(one, dict))
+    return [title for title in titles if isinstance(title, str)]
 
 
 def _text(message: _Message) -> str:

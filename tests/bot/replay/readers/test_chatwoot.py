@@ -113,6 +113,18 @@ def test_messages_one_a_line_are_put_together(read: Read) -> None:
     assert said(second) == [("customer", "Where are you?")]
 
 
+def test_a_button_that_was_pressed_is_said_after_the_message_that_offered_it(read: Read) -> None:
+    items = [{"title": name, "value": name.lower()} for name in ("Kettle", "Mug")]
+    offer = {"content_type": "input_select", "content_attributes": {"items": items, "submitted_values": items[1:]}}
+    form = {"content_type": "form", "content_attributes": {"submitted_values": [{"name": "gift", "value": "yes"}]}}
+    messages = [message(1, 1, "Which one is it?", BOT, **offer), message(2, 1, "And how?", BOT, **form)]
+
+    (one,) = read([MESSAGES[0], *reversed(messages)])
+
+    told = [("bot", "Which one is it?"), ("customer", "Mug"), ("bot", "And how?")]
+    assert said(one) == [("customer", "Does the kettle come with a lid?"), *told]
+
+
 def test_a_page_of_conversations_is_read(read: Read) -> None:
     conversations = [{"id": number, "messages": [message(0, 0, "Hello?", CONTACT)]} for number in (1, 2)]
 
