@@ -24,8 +24,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import httpx
@@ -204,24 +206,35 @@ async def crowd(make: MakeSay, names: list[str], texts: list[str], seconds: floa
 
 
 def measure_overhead(server: Server, scratch: Path, models: Path, plan: Plan) -> report.Results:
-    """Return what a request takes beside the same turn in Python, one after the other."""
-    with closing(open_bot(scratch / "direct", models)) as bot:
-        say = rapport_customer(server)("overhead")
+    """Return what a request takes beside the same turn in Python, one after the other.
 
-        async def pairs() -> list[tuple[float, float]]:
-            found = []
-            async with client() as one:
-                for text in islice(cycle(messages()), plan.pairs + 20):
-                    begun = time.perf_counter()
-                    await say(one, text)
-                    between = time.perf_counter()
-                    bot.respond(text, "s1", "overhead")
-                    found.append(((between - begun) * 1000, (time.perf_counter() - between) * 1000))
-            return found[20:]
+    The requests are those of the standard library's client, on one connection: a heavier one would be measured too.
+    """
+    headers = {"Authorization": f"Bearer {server.key}", "Content-Type": "application/json"}
+    address = httpx.URL(server.url)
+    with (
+        closing(open_bot(scratch / "direct", models)) as bot,
+        closing(HTTPConnection(address.host, address.port or 80, timeout=_TIMEOUT_S)) as connection,
+    ):
 
-        found = asyncio.run(pairs())
-    asked, direct = (statistics.median(times) for times in zip(*found, strict=True))
-    overhead = statistics.median(one - other for one, other in found)
+        def post(path: str, body: dict[str, str]) -> Any:
+            connection.request("POST", path, json.dumps(body).encode(), headers)
+            answer = connection.getresponse()
+            content = json.loads(answer.read())
+            if answer.status not in (200, 201):
+                raise RuntimeError(f"{answer.status}: {content}")
+            return content
+
+        session = post("/api/v1/sessions", {"customer_id": "overhead"})["session_id"]
+        found = []
+        for text in islice(cycle(messages()), plan.pairs + 20):
+            begun = time.perf_counter()
+            post(f"/api/v1/sessions/{session}/messages", {"text": text, "customer_id": "overhead"})
+            between = time.perf_counter()
+            bot.respond(text, "s1", "overhead")
+            found.append(((between - begun) * 1000, (time.perf_counter() - between) * 1000))
+    asked, direct = (statistics.median(times) for times in zip(*found[20:], strict=True))
+    overhead = statistics.median(one - other for one, other in found[20:])
     return {
         "rapport": {"request_p50_ms": round(asked, 2), "request_overhead_p50_ms": round(overhead, 2)},
         "respond": {"turn_p50_ms": round(direct, 2)},
