@@ -22,22 +22,25 @@ from finetune.methods import METHODS, Method, apply
 from finetune.network import Encoder
 from finetune.ranking import AnswerNetwork
 from finetune.tokens import Tokens, pad
+from retrieval.onnx_model import session
 
 TinyBert = Callable[[], BertModel]
 ROWS = [torch.tensor(row) for row in ([101, 5, 17, 121, 102], [101, 9, 102], [101, 88, 3, 40, 7, 102])]
 
 
 def _run(folder: Path, rows: Sequence[Tensor], *, precise: bool = False) -> list[NDArray[np.float32]]:
-    options = onnxruntime.SessionOptions()
     if precise:
+        options = onnxruntime.SessionOptions()
         options.add_session_config_entry("session.x64quantprecision", "1")
-    session = onnxruntime.InferenceSession(folder / "model.onnx", options)
+        model = onnxruntime.InferenceSession(folder / "model.onnx", options)
+    else:
+        model = session(folder / "model.onnx")
     tokens, mask = pad(rows)
     tokens, segments = (tokens[:, 0], tokens[:, 1]) if tokens.ndim == 3 else (tokens, None)
     inputs = {"input_ids": tokens.numpy(), "attention_mask": mask.numpy()}
     if segments is not None:
         inputs["token_type_ids"] = segments.numpy()
-    found: list[NDArray[np.float32]] = session.run(None, inputs)
+    found: list[NDArray[np.float32]] = model.run(None, inputs)
     return found
 
 
