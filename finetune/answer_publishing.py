@@ -69,7 +69,7 @@ def publish(
 
 def _pairs_taught(pairs: Pairs, taught: TaughtAnswers) -> list[Tensor]:
     """Return the questions that were learnt from with a right answer and a wrong one, tokenized."""
-    asked = [(question, own) for question, answers in taught.quiz.choices(pairs) for own in (answers[0], answers[-1])]
+    asked = [(question, own) for question, every in taught.quiz.choices(pairs) for own in {*every[:1], *every[-1:]}]
     return Tokens(MAX_TOKENS)([(pairs.questions[question], pairs.answers[own]) for question, own in asked])
 
 

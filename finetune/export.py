@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from onnx import TensorProto
 from torch import Tensor, nn
 
 from finetune.base import base_folder, load_base
@@ -25,9 +26,9 @@ from retrieval.together import STATES
 
 _TOLERANCE = 1e-3  # largest difference between torch and ONNX Runtime that is rounding and nothing else
 _MEASURED = 256  # texts that are enough to see how large a model's numbers get
-_COMPARED = 8
+_COMPARED = 8  # texts that are enough to see that a graph computes something else
 
-Write = Callable[[Path, "Ranges | None"], None]
+_Write = Callable[[Path, "Ranges | None"], None]
 
 
 def export_base(target: Path, texts: Sequence[str]) -> None:
@@ -87,7 +88,7 @@ def export_head(head: Head, folder: Path) -> None:
         _check(path, {name: one.numpy() for name, one in inputs.items()}, head(*inputs.values()).numpy())
 
 
-def _export(network: nn.Module, bert: nn.Module, rows: Sequence[Tensor], folder: Path, write: Write) -> None:
+def _export(network: nn.Module, bert: nn.Module, rows: Sequence[Tensor], folder: Path, write: _Write) -> None:
     """Write a network in 32 bits, compare it with torch's, and write it in 8-bit products.
 
     Raises:
@@ -125,7 +126,7 @@ def _check(path: Path, inputs: dict[str, NDArray[np.generic]], expected: NDArray
 
 def _write_encoder(encoder: Encoder, path: Path, ranges: Ranges | None) -> None:
     graph = Graph()
-    states = _marked(graph, add_bert(graph, encoder.bert, ranges), graph.node("Cast", MASK, to=1), output=STATES)
+    states = _marked(graph, add_bert(graph, encoder.bert, ranges), _as_floats(graph, MASK), output=STATES)
     _unit_sum(graph, states, output="vector")
     outputs: dict[str, list[str | int]] = {"vector": ["batch", encoder.dim], STATES: ["batch", "tokens", encoder.dim]}
     graph.write(path, (IDS, MASK), outputs)
@@ -134,7 +135,7 @@ def _write_encoder(encoder: Encoder, path: Path, ranges: Ranges | None) -> None:
 def _write_answers(network: AnswerNetwork, path: Path, ranges: Ranges | None) -> None:
     graph = Graph()
     states = add_bert(graph, network.bert, ranges, segments=network.has_segments)
-    mask, answer = graph.node("Cast", MASK, to=1), graph.node("Cast", SEGMENTS, to=1)
+    mask, answer = _as_floats(graph, MASK), _as_floats(graph, SEGMENTS)
     question = graph.node("Sub", mask, graph.node("Mul", mask, answer))
     halves = [_unit_sum(graph, _marked(graph, states, which)) for which in (question, answer)]
     weights = network.linear.weight.detach().numpy().T * network.linear.in_features
@@ -142,6 +143,10 @@ def _write_answers(network: AnswerNetwork, path: Path, ranges: Ranges | None) ->
     found = graph.node("Add", found, graph.constant(network.linear.bias.detach().numpy()))
     graph.node("Reshape", found, graph.constant(np.array([-1])), output="logits")
     graph.write(path, (IDS, MASK, SEGMENTS), {"logits": ["batch"]})
+
+
+def _as_floats(graph: Graph, marks: str) -> str:
+    return graph.node("Cast", marks, to=TensorProto.FLOAT)
 
 
 def _marked(graph: Graph, states: str, mask: str, output: str = "") -> str:
