@@ -384,8 +384,8 @@ class ConversationMemory:
         digest = context.digest
         if upto <= digest.covers:
             return
-        first = context.buffer[0].number
-        missing = turns_between(connection, context.session_id, digest.covers, min(first - 1, upto))
+        before = min(context.buffer[0].number - 1, upto)
+        missing = turns_between(connection, context.session_id, digest.covers, before) if before > digest.covers else []
         leaving = [one for one in context.buffer if digest.covers < one.number <= upto]
         digest = replace(digest.fold_all(missing + leaving), covers=upto)
         store_digest(connection, context.session_id, context.customer_id, digest)

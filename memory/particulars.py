@@ -173,12 +173,15 @@ _PLAIN = [
     (regex.compile(rf"\b(\d{{1,2}})(?: of)? ({MONTH})\b"), r"\2 \1"),
 ]
 _MONTHS = regex.compile(rf"\b({MONTH})\.?(?= \d)")
+_DIGIT = regex.compile(r"\d")
 _PLAIN_WORD = regex.compile(r"[\w@+](?:[\w@+.'’:/-]*\w)?")
 
 
 def plain(text: str) -> str:
     """Return a text as words apart, so that `6th of May` reads as `May 6`, and `$1,250.00` as `1250`."""
     low = text.casefold()
-    for pattern, instead in _PLAIN:
-        low = pattern.sub(instead, low)
-    return " ".join(_PLAIN_WORD.findall(_MONTHS.sub(lambda match: match[1][:3], low)))
+    if _DIGIT.search(low):  # all that is put in another's place stands beside one
+        for pattern, instead in _PLAIN:
+            low = pattern.sub(instead, low)
+        low = _MONTHS.sub(lambda match: match[1][:3], low)
+    return " ".join(_PLAIN_WORD.findall(low))

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from memory.buffer import COLUMNS, to_turn
-from memory.checksums import is_whole
+from memory.checksums import checksum, is_whole
 from memory.particulars import Particular, find_particulars, find_questions, missing, plain, sentences, states
 from memory.store import Store, StoreError, Turn
 from memory.tables import FACTS, SUMMARIES, TURNS
@@ -153,8 +153,8 @@ def _says(sentence: str, words: set[str]) -> bool:
 
 
 _ADD = insert(SUMMARIES)
-_DROP = delete(SUMMARIES).where(
-    SUMMARIES.c.session_id == bindparam("session_id"), SUMMARIES.c.writer == bindparam("writer")
+_REPLACE = update(SUMMARIES).where(
+    SUMMARIES.c.session_id == bindparam("of_session"), SUMMARIES.c.writer == bindparam("by")
 )
 _READ = select(SUMMARIES).where(SUMMARIES.c.session_id == bindparam("session_id"))
 _FACTS = select(FACTS.c.value).where(FACTS.c.customer_id == bindparam("customer_id"), FACTS.c.superseded_at.is_(None))
@@ -255,7 +255,7 @@ def _store(
     ids: tuple[int | None, int | None],
     covers: int,
 ) -> None:
-    key = {"session_id": session_id, "writer": writer}
-    connection.execute(_DROP, key)
     row = {"customer_id": customer_id, "content": content, "turn_ids": list(ids), "covers": covers}
-    connection.execute(_ADD, {**key, **row})
+    row["checksum"] = checksum("summaries", row)
+    if not connection.execute(_REPLACE, {**row, "of_session": session_id, "by": writer}).rowcount:
+        connection.execute(_ADD, {**row, "session_id": session_id, "writer": writer})
