@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.course import Course, checkpoint_of, leave_the_rest_to_the_first_process
-from bot.desk import Desk, fill, placeholders
+from bot.desk import Desk, fill, intents_of, placeholders
 from bot.desk_files import Answer
 from bot.models import ANSWER, Progress, fingerprint
 from bot.versions import Version, Versions
@@ -35,7 +35,7 @@ def train_answer(
         OSError: the disk is full or cannot be written to.
     """
     questions, answers, labels = desk_pairs(
-        desk.messages,
+        [(text, label) for text, label in desk.messages if len(intents_of(label)) == 1],  # else it is about two pages
         {intent: _said(answer) for intent, answer in desk.answers.items()},
         {intent: answer.article for intent, answer in desk.answers.items() if answer.article},
         [(passage.article, passage.whole) for passage in desk.passages],

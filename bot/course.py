@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bot.desk import Desk
+from bot.desk import Desk, intents_of
 from bot.models import INTENT, Progress, check_fit, encoder_folder, fingerprint, knowledge_of, prepare_encoder
 from bot.problems import RapportError
 from bot.versions import Version, Versions
@@ -23,6 +23,7 @@ from retrieval import Encoder, Knowledge
 from retrieval.model_folder import sha256
 
 if TYPE_CHECKING:
+    from finetune.data import Labels
     from finetune.methods import Method
 
 _FALLBACK_PASSAGE_SIMILARITY = 0.5  # for a desk without out-of-scope messages to solve it on
@@ -112,11 +113,11 @@ def _teach(desk: Desk, course: Course, progress: Progress, about: dict[str, Any]
         interchangeable=desk.talk,
     )
     logged = _logged(desk, Path(course.log)) if course.log else []
-    alone = [(text, intent, None) for text, intent in desk.messages]
-    texts, intents, conversations = zip(*alone, *logged, strict=True)
+    messages = [*desk.messages, *((text, intent) for text, intent, _ in logged)]
+    conversations = [*(None for _ in desk.messages), *(conversation for _, _, conversation in logged)]
     return classifier.fit(
-        texts,
-        intents,
+        [text for text, _ in messages],
+        desk.labels(messages),
         desk.out_of_scope,
         conversations=conversations if logged else None,
         test=_test(desk),
@@ -159,17 +160,17 @@ def _extend(
     classifier.interchangeable = desk.talk
     classifier.epochs, classifier.seed, classifier.tracker = course.epochs, course.seed, course.tracker
     known = read_rehearsal(start.folder)
-    texts, intents = zip(*desk.messages, strict=True)
-    new = known.unseen(texts, intents)
+    texts = [text for text, _ in desk.messages]
+    new = known.unseen(texts, desk.labels(desk.messages))
     none: list[tuple[str, ...]] = [()] * len(desk.out_of_scope)
     outside = known.unseen(desk.out_of_scope, none)
     if not new and not outside:
         raise RapportError(f"{start.name} has learnt all messages of the desk. Add some, or leave out --from.")
     return classifier.partial_fit(
         [texts[row] for row in new],
-        [intents[row] for row in new],
+        desk.labels([desk.messages[row] for row in new]),
         [desk.out_of_scope[row] for row in outside],
-        outdated=known.outdated([*texts, *desk.out_of_scope], [*((intent,) for intent in intents), *none]),
+        outdated=known.outdated([*texts, *desk.out_of_scope], [*(intents_of(one) for _, one in desk.messages), *none]),
         test=_test(desk),
         progress=progress,
         about=about,
@@ -177,12 +178,11 @@ def _extend(
     )
 
 
-def _test(desk: Desk) -> tuple[Sequence[str], Sequence[str], Sequence[str]] | None:
+def _test(desk: Desk) -> tuple[Sequence[str], Labels, Sequence[str]] | None:
     """Return the messages that only the report is about."""
     if not desk.test_messages:
         return None
-    texts, intents = zip(*desk.test_messages, strict=True)
-    return texts, intents, desk.test_out_of_scope
+    return [text for text, _ in desk.test_messages], desk.labels(desk.test_messages), desk.test_out_of_scope
 
 
 def checkpoint_of(versions: Versions, kind: str, desk_fingerprint: str, how: object) -> Path:

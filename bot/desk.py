@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
@@ -26,12 +26,17 @@ _DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 ToolFactory = Callable[[Path, date], list[BaseTool]]
 
 
+def intents_of(label: str) -> tuple[str, ...]:
+    """Return the intents that a label names, each once: one, or several with a semicolon between them."""
+    return tuple(dict.fromkeys(name for part in label.split(";") if (name := part.strip())))
+
+
 @dataclass(frozen=True)
 class Desk:
     """Everything a bot needs to know about one support team.
 
-    `messages` pairs labelled texts with their intents; `test_messages`, `out_of_scope` and `test_out_of_scope` may be
-    empty. `replies` holds the bot's own sentences by name, `answers` the approved answers by intent.
+    `messages` pairs texts with their labels (`intents_of`); `test_messages`, `out_of_scope` and `test_out_of_scope` may
+    be empty. `replies` holds the bot's own sentences by name, `answers` the approved answers by intent.
     """
 
     folder: Path
@@ -60,6 +65,12 @@ class Desk:
     def talk(self) -> tuple[str, ...]:
         """Intents that ask for nothing and answer no question of the bot's: a greeting, thanks, a remark."""
         return tuple(sorted(name for name, answer in self.answers.items() if not (answer.asks or answer.means)))
+
+    def labels(self, messages: Sequence[tuple[str, str]]) -> list[str] | list[tuple[str, ...]]:
+        """Return the labels of messages as a classifier learns them: all of their intents where any message has two."""
+        wanted = [intents_of(label) for _, label in messages]
+        several = any(len(intents_of(label)) > 1 for _, label in self.messages)
+        return wanted if several else [intents[0] for intents in wanted]
 
     def article_title(self, slug: str) -> str:
         """Return the title of an article."""

@@ -14,7 +14,7 @@ import regex
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from bot.desk import DESKS, Desk, load_tool_factory, placeholders
+from bot.desk import DESKS, Desk, intents_of, load_tool_factory, placeholders
 from bot.desk_files import Answer, DeskFile, FactFile
 from bot.fact_checks import fact_check
 from bot.problems import DeskError, Problem
@@ -273,7 +273,14 @@ class _Reader:
 
     def _messages(self, name: str, columns: tuple[str, ...] = ("text", "intent")) -> list[tuple[int, str, str]]:
         rows = self._rows(name, columns, required=self.taught and name == "intents.csv")
-        return [(number, row["text"], row.get("intent", "")) for number, row in rows]
+        found = []
+        for number, row in rows:
+            label = "; ".join(intents_of(row.get("intent", "")))
+            if "intent" in columns and not label:
+                self._add(name, f"row {number}", "the intent names none", "Fill it in or remove the row")
+                continue
+            found.append((number, row["text"], label))
+        return found
 
     def _articles(self) -> tuple[dict[str, str], list[Passage]]:
         articles, passages = {}, []
@@ -379,13 +386,18 @@ class _Reader:
         return set(regex.findall(r"@tool[^\n]*\n\s*(?:async\s+)?def\s+(\w+)", source)) if factory else set()
 
     def _check_messages(self, messages: Mapping[str, list[tuple[int, str, str]]]) -> None:
-        counts = Counter(intent for _, _, intent in messages["intents.csv"])
+        several = {name: any(len(intents_of(label)) > 1 for _, _, label in rows) for name, rows in messages.items()}
+        if several["test.csv"] and not several["intents.csv"]:
+            what = "messages have several intents here, and none has in intents.csv"
+            self._add("test.csv", "", what, "Give each of them one, or intents.csv such messages, too")
+        counts = Counter(name for _, _, intent in messages["intents.csv"] for name in intents_of(intent))
         seen: dict[str, dict[str, tuple[int, str]]] = defaultdict(dict)  # by text and file, where it stands first
         for name, rows in messages.items():
             for number, text, intent in rows:
-                if intent and self._lacks("answers.yaml", intent):
-                    remedy = "Add it to answers.yaml or correct its name"
-                    self._add(name, f"row {number}", f"the intent {intent!r} has no answer", remedy)
+                for one in intents_of(intent):
+                    if self._lacks("answers.yaml", one):
+                        remedy = "Add it to answers.yaml or correct its name"
+                        self._add(name, f"row {number}", f"the intent {one!r} has no answer", remedy)
                 places = seen[text.casefold()]
                 for file, (first, label) in places.items():
                     if label != intent and (file == name or not (label and intent)):

@@ -15,6 +15,7 @@ from bot.settings import read_settings
 from bot.terminal import HomeOption, JsonOption, err, print_json, print_line, print_table
 
 keys_cli = typer.Typer(help="Make, list, rotate and revoke API keys.", no_args_is_help=True)
+_MOST_DAYS = 36_500
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 NameArgument = Annotated[str, typer.Argument(help="The key's name, such as the server that uses it.")]
 
@@ -23,7 +24,9 @@ NameArgument = Annotated[str, typer.Argument(help="The key's name, such as the s
 def keys_add(
     name: NameArgument,
     scope: Annotated[list[str], typer.Option(help=f"What it may do, repeatable: {', '.join(SCOPES)}.")] = ["chat"],  # noqa: B006 (typer copies it)
-    days: Annotated[int | None, typer.Option(min=1, help="After how many days it ends; never if not given.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=_MOST_DAYS, help="After how many days it ends; never if not given.")
+    ] = None,
     home: HomeOption = None,
 ) -> None:
     """Make a key and print it, once: only its hash is kept."""
@@ -54,14 +57,16 @@ def keys_list(home: HomeOption = None, as_json: JsonOption = False) -> None:
 @keys_cli.command("rotate")
 def keys_rotate(
     name: NameArgument,
-    grace: Annotated[float, typer.Option(min=0, help="For how many hours the old key goes on.")] = 24,
+    grace: Annotated[
+        float, typer.Option(min=0, max=24 * _MOST_DAYS, help="For how many hours the old key goes on.")
+    ] = 24,
     home: HomeOption = None,
 ) -> None:
     """Make a new key of the same name and scopes; the old one goes on for a while, so that nothing stops."""
     folder = read_settings(home=home).home
     _show(Keys(folder).rotate(name, timedelta(hours=grace)))
     Audit(folder).note("key_rotated", name=name, grace_hours=f"{grace:g}")
-    err.print(f"The old key ends in {grace:g} hours; at once: rapport keys rotate {name} --grace 0", highlight=False)
+    err.print(f"The old key ends in {grace:g} hours." if grace else "The old key has ended.", highlight=False)
 
 
 @keys_cli.command("revoke")

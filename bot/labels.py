@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from bot.desk import intents_of
 from bot.desk_reader import check_desk
 from bot.problems import DeskError, Problem, RapportError
 from finetune.labelling import OUT_OF_SCOPE, Label, read_labels
@@ -59,7 +60,7 @@ def accept(sheet: Path, folder: Path) -> Accepted:
 
 def _refuse_unknown(sheet: Path, labels: Sequence[Label], folder: Path) -> None:
     known = _answered(folder) | {OUT_OF_SCOPE}
-    unknown = [label for label in labels if label.intent not in known]
+    unknown = [label for label in labels if not _is_known(label.intent, known)]
     if unknown:
         rows = "\n".join(f"  row {label.row}: {label.intent}" for label in unknown[:_LISTED])
         more = f"\n  and {len(unknown) - _LISTED} more" if len(unknown) > _LISTED else ""
@@ -67,6 +68,11 @@ def _refuse_unknown(sheet: Path, labels: Sequence[Label], folder: Path) -> None:
             f"{sheet} has intents without an answer in {folder / 'answers.yaml'}; nothing was changed:\n{rows}{more}\n"
             f"Add the answer first, or correct the name; {OUT_OF_SCOPE} is for what the desk does not handle."
         )
+
+
+def _is_known(label: str, known: set[str]) -> bool:
+    intents = set(intents_of(label))
+    return bool(intents) and intents <= known and (len(intents) == 1 or OUT_OF_SCOPE not in intents)
 
 
 def _answered(folder: Path) -> set[str]:

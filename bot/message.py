@@ -22,6 +22,7 @@ _KEPT_CONTROLS = "\n\t"
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+|\n+")  # chats begin sentences with small letters, too
 _Judged = tuple[tuple[tuple[str, float], ...], bool]  # the likeliest intents with their confidence; in scope or not
 _MOST_SENTENCES = 8  # up to so many are read one by one: each costs as much as a message
+_LIKELY = 0.5  # from here on an intent is one of several that a message has
 _CLEANED = 12  # times the limit: whoever writes more than that means no message, and cleaning takes time
 _LINE_ENDS = {0x2028: "\n", 0x2029: "\n"}  # Unicode's own, which other programs take for the end of a line too
 # Marks that turn the reading direction around: they could make a page show something else than is there.
@@ -90,7 +91,7 @@ def understand(
     intent = _button(desk, text, context)
     if intent is not None:
         return Understood(((intent, 1.0),), True, facts, later, listed)
-    whole = _judged(classifier, vector[None, :], earlier)[0]
+    whole = _judged(desk, classifier, vector[None, :], earlier)[0]
     if _asks(desk, whole, sure):
         return Understood(*whole, facts, later, listed)
     detail = next((intent for intent, answer in desk.answers.items() if answer.recap == "detail"), None)
@@ -98,7 +99,7 @@ def understand(
         return Understood(((detail, 1.0),), True, facts, later, listed)
     # Where the bot waits for an answer, "Yes. And …" is one.
     if not context.pending and (sentences := _sentences(text)):
-        read = _judged(classifier, classifier.encode(sentences), earlier)
+        read = _judged(desk, classifier, classifier.encode(sentences), earlier)
         asked = [one for one in read if _asks(desk, one, sure)]
         if asked:
             whole = asked[0] if len({intents[0][0] for intents, _ in asked}) == 1 else _all_of(asked)
@@ -107,7 +108,7 @@ def understand(
 
 def read_apart(desk: Desk, classifier: IntentClassifier, texts: Sequence[str], sure: float) -> list[str]:
     """Return the sentences that `understand` will read one by one in messages of which nothing else is known."""
-    judged = _judged(classifier, classifier.encode(texts), classifier.encode([]))
+    judged = _judged(desk, classifier, classifier.encode(texts), classifier.encode([]))
     unsure = (text for text, whole in zip(texts, judged, strict=True) if not _asks(desk, whole, sure))
     return [sentence for text in unsure for sentence in _sentences(text)]
 
@@ -119,16 +120,29 @@ def _sentences(text: str) -> list[str]:
 
 
 def _judged(
-    classifier: IntentClassifier, vectors: NDArray[np.float32], earlier: NDArray[np.float32]
+    desk: Desk, classifier: IntentClassifier, vectors: NDArray[np.float32], earlier: NDArray[np.float32]
 ) -> Sequence[_Judged]:
     probabilities, scores = classifier.judge(vectors, [earlier] * len(vectors))
-    return [
+    judged = [
         (
             tuple((classifier.classes_[place], float(row[place])) for place in np.argsort(-row, kind="stable")[:5]),
             bool(score >= classifier.in_scope_threshold),
         )
         for row, score in zip(probabilities, scores, strict=True)
     ]
+    return [_wanted(desk, one) for one in judged] if classifier.several else judged
+
+
+def _wanted(desk: Desk, judged: _Judged) -> _Judged:
+    """Return what was judged by a classifier for which a message may have several intents: what it rather asks for.
+
+    Of several things each is as likely as the others, so that they are offered; one comes before mere talk beside it.
+    """
+    intents, in_scope = judged
+    asked = [one for one in intents if one[1] >= _LIKELY and desk.answers[one[0]].asks] if in_scope else []
+    if len(asked) > 1:
+        return _all_of([(((name, 1.0),), True) for name, _ in asked])
+    return (*asked, *(one for one in intents if one not in asked)), in_scope
 
 
 def _asks(desk: Desk, judged: _Judged, sure: float) -> bool:

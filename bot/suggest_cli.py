@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bot.desk import Desk
+from bot.desk import Desk, intents_of
 from bot.desk_reader import read_desk
 from bot.labels import accept as accept_labels
 from bot.models import load
@@ -72,7 +72,7 @@ def _suggest(settings: Settings, file: Path, sheet: Path, limit: int, everything
 
 def _known(desk: Desk) -> Known:
     return Known(
-        messages=desk.messages,
+        messages=tuple((text, intents_of(label)[0]) for text, label in desk.messages),
         out_of_scope=desk.out_of_scope,
         tested=(*(text for text, _ in desk.test_messages), *desk.test_out_of_scope),
     )

@@ -210,8 +210,8 @@ def _figures(desk: Desk, classifier: IntentClassifier) -> dict[str, float]:
 
     figures: dict[str, float] = {"held_out_accuracy": classifier.manifest["held_out_accuracy"]}
     if desk.test_messages:
-        texts, intents = zip(*desk.test_messages, strict=True)
-        figures |= measure(classifier, texts, intents, desk.test_out_of_scope)
+        texts = [text for text, _ in desk.test_messages]
+        figures |= measure(classifier, texts, desk.labels(desk.test_messages), desk.test_out_of_scope)
     return figures
 
 

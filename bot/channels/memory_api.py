@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 
 from bot.channels.caller import Caller, Callers
 from bot.channels.errors import ApiError
@@ -11,6 +11,7 @@ from bot.chatbot import Chatbot
 from memory.history import NothingHeldError
 from memory.receipt import Receipt
 
+_NAME: dict[str, Any] = {"min_length": 1, "max_length": 128}
 _HELD = {
     "customer_id": "customer:nora",
     "created_at": "2026-11-24T10:00:00.000+00:00",
@@ -64,13 +65,17 @@ def memory_api(bot: Chatbot, callers: Callers) -> APIRouter:
     )
     def forget(
         customer: Annotated[str, Depends(customer)],
-        session: Annotated[str, Query(max_length=128, description="Forget this session only.")] = "",
-        turn: Annotated[int, Query(ge=0, le=2**31 - 1, description="Forget this turn only: a `message_id`.")] = 0,
-        fact: Annotated[str, Query(max_length=64, description="Forget this fact only, by its name.")] = "",
+        request: Request,
+        session: Annotated[str | None, Query(**_NAME, description="Forget this session only.")] = None,
+        turn: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Forget this turn: a `message_id`.")] = None,
+        fact: Annotated[str | None, Query(**_NAME, description="Forget this fact only, by its name.")] = None,
     ) -> Receipt:
         """Without a parameter everything goes. The receipt counts what was removed and can be proven."""
-        if sum(map(bool, (session, turn, fact))) > 1:
+        if unknown := sorted({*request.query_params} - {"customer_id", "session", "turn", "fact"}):
+            known = "Name one of session, turn and fact, or none of them to forget everything."
+            raise ApiError(422, "unknown_parameter", f"There is no parameter {unknown[0][:40]!r} here. {known}")
+        if sum(one is not None for one in (session, turn, fact)) > 1:
             raise ApiError(422, "several", "Name one of session, turn and fact, or none of them to forget everything.")
-        return bot.forget(customer, session_id=session, turn_id=turn, fact=fact)
+        return bot.forget(customer, session_id=session or "", turn_id=turn or 0, fact=fact or "")
 
     return router

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # FastAPI's own, which looks for settings with every request, and whose traces would name sessions.
 UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+_PROBED = ["GET", "HEAD"]  # some orchestrators ask for the head alone
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -64,11 +65,11 @@ def monitoring(bot: Chatbot, callers: Callers, door: Door, turns: TurnQueue) -> 
     router = APIRouter(include_in_schema=False)
     metrics = Metrics(bot, turns)
 
-    @router.get("/healthz")
+    @router.api_route("/healthz", methods=_PROBED)
     def alive() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.get("/readyz")
+    @router.api_route("/readyz", methods=_PROBED)
     def ready() -> dict[str, str]:
         try:
             with bot.memory.store.read() as connection:

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
-from fastapi.routing import APIRoute
 from fastapi.sse import KEEPALIVE_COMMENT
 from pydantic import BaseModel, Field
-from starlette.exceptions import HTTPException
 
 from bot.channels.caller import Caller, Callers
 from bot.channels.conversations import about, refusals
@@ -29,8 +26,6 @@ from bot.channels.sse import KEEP_ALIVE_S
 from bot.channels.turns import TurnQueue, Writing
 from bot.chatbot import Chatbot
 from bot.turn import Reply, whole
-
-_KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
 class Message(BaseModel):
@@ -44,7 +39,7 @@ class Message(BaseModel):
         """The message's words."""
         if not isinstance(self.content, list):
             return self.content or ""
-        return "\n".join(str(part.get("text", "")) for part in self.content if part.get("type") == "text")
+        return "\n".join(str(part.get("text") or "") for part in self.content if part.get("type") == "text")
 
 
 class StreamOptions(BaseModel):
@@ -65,13 +60,19 @@ class ChatRequest(BaseModel):
 
 def openai_api(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter:
     """Return the routes."""
-    router = APIRouter(prefix="/v1", route_class=_Route, tags=["OpenAI-compatible"])
+    router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"])
     chats, name, proven = Chats(bot), bot.desk.name, Depends(callers.caller)
+    model = {"id": name, "object": "model", "created": 0, "owned_by": "rapport"}
 
     @router.get("/models")
     def models(_: Caller = proven) -> dict[str, Any]:
-        model = {"id": name, "object": "model", "created": 0, "owned_by": "rapport"}
         return {"object": "list", "data": [model]}
+
+    @router.get("/models/{model_id}")
+    def one_model(model_id: str, _: Caller = proven) -> dict[str, Any]:
+        if model_id != name:
+            raise ApiError(404, "model_not_found", f"There is one model here: {name}.")
+        return model
 
     @router.post("/chat/completions")
     async def complete(
@@ -95,6 +96,11 @@ def openai_api(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter:
                 return StreamingResponse(lines, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
             reply = await writing.reply
         return JSONResponse(await run_in_threadpool(_completion, bot, head, texts[-1], reply))
+
+    @router.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+    def nothing(request: Request, path: str) -> None:
+        there = "GET /v1/models, POST /v1/chat/completions"
+        raise ApiError(404, "not_found", f"There is no {request.method} /v1/{path[:80]}. There are: {there}.")
 
     return router
 
@@ -152,29 +158,3 @@ def _usage(bot: Chatbot, asked: str, replied: str) -> dict[str, int]:
     """Return the tokens of the message that was read and of the reply, as the desk's encoder counts them."""
     prompt, completion = (bot.models.encoder.count_tokens(text) for text in (bot.kept_text(asked), replied))
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
-
-
-class _Route(APIRoute):
-    """Says what is wrong with a request in OpenAI's form."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def answer(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except ApiError as error:
-                return _refusal(error.status, error.code, str(error), error.headers)
-            except RequestValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(str(part) for part in first["loc"] if part != "body")
-                return _refusal(400, "invalid_request", f"{where}: {first['msg']}." if where else f"{first['msg']}.")
-            except HTTPException as error:
-                return _refusal(error.status_code, "invalid_request", str(error.detail))
-
-        return answer
-
-
-def _refusal(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "server_error")
-    return JSONResponse({"error": {"message": message, "type": kind, "param": None, "code": code}}, status, headers)

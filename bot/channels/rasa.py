@@ -46,11 +46,12 @@ def rasa_api(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter:
     @router.post("/webhook")
     async def webhook(said: UserMessage, stream: str = "", caller: Caller = proven) -> Response:
         caller.may("chat")
-        customer = caller.customer(str(said.sender or ""))
+        sender = "" if said.sender is None else str(said.sender)
+        customer = caller.customer(sender)
         text = _words(bot, said.message or "")
         with refusals():
             reply = await turns.submit(f"{_CHANNEL}:{customer}", lambda: answer(customer, text))
-        message = _message(str(said.sender or customer), reply)
+        message = _message(sender or customer, reply)
         if stream.lower() not in ("true", "1"):
             return JSONResponse([message])
         # Rasa calls its lines an event stream too.

@@ -49,7 +49,7 @@ class RequestLimits:
             self._count(request)
             receive = await self._arrived(request, receive)
         except ApiError as error:
-            await error.response()(scope, receive, send)
+            await error.response(scope["path"])(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -6,13 +6,24 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import Header
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
 
+from bot.calls import ID
 from bot.turn import Reply, Source, SourceKind, sources_of
 from memory import Turn
 from memory.history import Session as KeptSession
 
-CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:@+|\-]{1,128}$")]
+
+def _customer_id(text: str) -> str:
+    if not ID.fullmatch(text):
+        raise ValueError("must be 1 to 128 letters, digits or _ . : @ + | -")
+    return text
+
+
+# Not a pattern of pydantic's, whose `\w` has marks that are no letters here.
+CustomerId = Annotated[
+    str, AfterValidator(_customer_id), WithJsonSchema({"type": "string", "pattern": f"^{ID.pattern}$"})
+]
 MessageId = Annotated[int, Field(ge=0, le=2**31 - 1)]
 RequestKey = Annotated[
     str | None,

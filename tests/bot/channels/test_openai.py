@@ -184,9 +184,9 @@ def test_customers_do_not_share_a_session(client: openai.OpenAI, bot: Chatbot) -
     [
         ({"user": ""}, openai.UnprocessableEntityError, "no_customer"),
         ({"user": "no id, this"}, openai.UnprocessableEntityError, "bad_customer"),
-        ({"messages": []}, openai.BadRequestError, "invalid_request"),
+        ({"messages": []}, openai.BadRequestError, "invalid"),
         ({"messages": [{"role": "system", "content": "x"}]}, openai.BadRequestError, "no_message"),
-        ({"messages": "hello"}, openai.BadRequestError, "invalid_request"),
+        ({"messages": "hello"}, openai.BadRequestError, "invalid"),
     ],
 )
 def test_what_is_wrong_with_a_request_is_said_in_openais_form(
