@@ -143,6 +143,8 @@ def _chosen(desk: Desk, understood: Understood, context: Context) -> Action | No
 def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, context: Context) -> Action | None:
     if not understood.in_scope or understood.confidence < thresholds.answer:
         return None
+    if any(confidence == understood.confidence for _, confidence in understood.intents[1:]):
+        return None  # two things are asked
     answer = desk.answers[understood.intent]
     if answer.means and understood.told:  # "no, it's R-10234"
         return None

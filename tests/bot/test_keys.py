@@ -96,6 +96,7 @@ def test_keys_are_made_listed_rotated_and_revoked_by_command(run: Callable[..., 
     assert key.startswith("rapport_")
     assert "not shown again" in first.stderr
     assert "ends in 2 hours" in second.stderr
+    assert "--grace" not in second.stderr  # which would end the new key, too
     assert [(row["name"], row["scopes"]) for row in listed] == [("shop", "chat, memory")] * 2
     assert [row["ends"] == "never" for row in listed] == [False, True]
     assert Keys(tmp_path).prove(key) is not None
@@ -122,3 +123,14 @@ def test_what_cannot_be_done_is_refused_with_the_remedy(
     refusal = run(*arguments).exception
     assert isinstance(refusal, RapportError)
     assert sentence in str(refusal)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["add", "till", "--days", "99999999"], ["rotate", "shop", "--grace", "99999999"]]
+)
+def test_a_time_beyond_the_calendar_is_refused(run: Callable[..., Result], arguments: list[str]) -> None:
+    run("add", "shop")
+
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert "less than or equal to" in " ".join(done.stderr.split())

@@ -87,7 +87,7 @@ def test_only_the_desks_origins_may_read_answers_and_none_with_cookies(
     asked = {
         "Origin": origin,
         "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "authorization",
+        "Access-Control-Request-Headers": "authorization, x-rapport-session, x-stainless-os",
     }
 
     for answer in (client.options(path, headers=asked), client.post(path, headers={"Origin": origin})):
@@ -256,6 +256,7 @@ def test_health_is_for_everybody_and_metrics_for_this_machine_and_the_team(clien
 
     assert client.get("/healthz", headers=FROM_AFAR).json() == {"status": "ok"}
     assert client.get("/readyz", headers=FROM_AFAR).json()["status"] == "ready"
+    assert [client.head(path).status_code for path in ("/healthz", "/readyz")] == [200, 200]
     measured = client.get("/metrics").text
     assert 'rapport_turns_total{action="answer"} 1.0' in measured
     for name in (

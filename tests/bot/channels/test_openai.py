@@ -56,6 +56,10 @@ def _texts(bot: Chatbot, customer: str = "customer:nora") -> list[list[str]]:
 
 def test_the_desk_is_the_only_model(client: openai.OpenAI, bot: Chatbot) -> None:
     assert [model.id for model in client.models.list()] == [bot.desk.name]
+    assert client.models.retrieve(bot.desk.name).id == bot.desk.name
+    with pytest.raises(openai.NotFoundError) as refused:
+        client.models.retrieve("gpt-5-mini")
+    assert refused.value.code == "model_not_found"
 
 
 def test_a_completion_has_openais_shape_and_says_where_it_came_from(client: openai.OpenAI, bot: Chatbot) -> None:
@@ -199,6 +203,22 @@ def test_what_is_wrong_with_a_request_is_said_in_openais_form(
     assert refused.value.code == code
     assert refused.value.message
     assert customers(bot.memory.store) == []
+
+
+def test_what_is_not_there_or_too_large_is_refused_in_openais_form(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError) as refused:
+        client.embeddings.create(model="x", input="hello")
+    assert (refused.value.code, refused.value.type) == ("not_found", "invalid_request_error")
+    with pytest.raises(openai.APIStatusError) as large:
+        Chat(client).say("a" * 1_200_000)
+    assert (large.value.status_code, large.value.code, large.value.type) == (413, "too_large", "invalid_request_error")
+
+
+def test_a_part_without_words_says_nothing(client: openai.OpenAI, bot: Chatbot) -> None:
+    part: Any = {"type": "text", "text": None}
+    done = client.chat.completions.create(model="x", messages=[{"role": "user", "content": [part]}], user="nora")
+
+    assert done.choices[0].message.content == bot.desk.replies["empty"][0]
 
 
 def test_without_a_key_nothing_is_answered(url: str, bot: Chatbot) -> None:

@@ -97,6 +97,13 @@ def test_a_claimed_sender_without_a_key_opens_nothing(rasa: httpx.Client, bot: C
     assert customers(bot.memory.store) == []
 
 
+def test_a_sender_may_be_a_number_and_none_of_them_is_nobody(rasa: httpx.Client, bot: Chatbot) -> None:
+    for sender in (0, 7):
+        answer = rasa.post("/webhook", json={"sender": sender, "message": "hello"})
+        assert answer.json()[0]["recipient_id"] == str(sender)
+    assert set(customers(bot.memory.store)) == {"customer:0", "customer:7"}
+
+
 @pytest.mark.parametrize("sender", [None, "", "not an id", "x" * 200])
 def test_a_sender_that_names_nobody_is_refused(rasa: httpx.Client, bot: Chatbot, sender: str | None) -> None:
     answer = rasa.post("/webhook", json={"sender": sender, "message": "hello"})

@@ -315,9 +315,36 @@ def test_memory_is_exported_and_forgotten(bot: Chatbot, nora: httpx.Client) -> N
     receipt = nora.delete("/me/memory", params={"fact": "email"}).json()
     assert (receipt["what"], receipt["removed"]["facts"]) == ("fact", 1)
     assert code(nora.delete("/me/memory", params={"fact": "email", "turn": 1})) == (422, "several")
+    for slip in ({"session_id": session}, {"message_id": message}, {"session": ""}, {"turn": 0}, {"fact": ""}):
+        assert nora.delete("/me/memory", params=slip).status_code == 422  # and not all is gone
     assert nora.delete("/me/memory").json()["removed"]["turns"] == 1
     assert transcript(bot.memory.store, session, bot.memory.store.url) == []
     assert nora.get(f"/sessions/{session}/messages").json()["messages"] == []
+
+
+def test_a_customer_may_have_a_name_in_any_script(bot: Chatbot, url: str) -> None:
+    with httpx.Client(base_url=f"{url}/api/v1", headers=bearer(bot, "chat", "memory")) as shop:
+        session = shop.post("/sessions", json={"customer_id": "josé"}).json()["session_id"]
+        shop.post(f"/sessions/{session}/messages", json={"text": "hello", "customer_id": "josé"})
+
+        assert shop.delete("/me/memory", params={"customer_id": "josé"}).json()["removed"]["turns"] == 1
+        refused = shop.post("/sessions", json={"customer_id": "josé & co"})
+    assert "must be 1 to 128 letters, digits or _ . : @ + | -" in refused.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "sentence"),
+    [
+        ('{"text": "hello"}', "application/x-www-form-urlencoded", "with `Content-Type: application/json`"),
+        ('["hello"]', "application/json", "Send an object as JSON"),
+        ('{"text": "hello"', "application/json", "The body is not JSON: there is a mistake at character 16"),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_said(nora: httpx.Client, body: str, content_type: str, sentence: str) -> None:
+    answer = nora.post(f"/sessions/{begin(nora)}/messages", content=body, headers={"Content-Type": content_type})
+
+    assert answer.status_code == 422
+    assert sentence in answer.json()["error"]["message"]
 
 
 def test_the_document_gives_an_example_of_everything_that_is_sent_and_answered(url: str) -> None:
