@@ -109,8 +109,10 @@ def are_prepared(desk: Desk, home: Path) -> bool:
     return (encoder_folder(home) / MANIFEST).is_file() and intent_version(home, desk) is not None
 
 
-def prepare(desk: Desk, home: Path, progress: Progress = lambda _what, _share: None) -> None:
+def prepare(desk: Desk, home: Path, progress: Progress = lambda _what, _share: None, *, promote: bool = True) -> None:
     """Make the models that are missing and promote them; `progress` is told what is done and how much of it.
+
+    Without `promote` what serves stays as it is: the models are for trying the desk.
 
     Raises:
         ModelError: the base weights are missing or altered, or it is not known what was promoted.
@@ -121,7 +123,7 @@ def prepare(desk: Desk, home: Path, progress: Progress = lambda _what, _share: N
     prepare_encoder(home, progress)
     version = intent_version(home, desk) or train_intent(desk, home, progress=progress).version
     versions, present = Versions(home, desk.name), Promotion(name=version.name, fingerprint=fingerprint(desk))
-    if versions.history(INTENT)[-1:] != (present,):
+    if promote and versions.history(INTENT)[-1:] != (present,):
         versions.promote(present.name, present.fingerprint)
 
 

@@ -83,7 +83,8 @@ def replay_run(
 
     settings = read_settings(desk=desk, home=home)
     limits = read_gate(gate, compared=bool(against or without)) if gate else None
-    prepared(settings)
+    if not model:
+        prepared(settings, promote=False)
     earlier = shelf.find(settings.home, against) if against else None
     masking = Mask(read_secret(settings.home), region_named(region)) if mask else None
     reader = LogReader(log, form, read_mapping(mapping) if mapping else None, masking, on_error)

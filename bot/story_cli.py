@@ -28,7 +28,8 @@ def test_stories(
 ) -> None:
     """Run stories and say which do not hold; exit code 0 only where all do."""
     settings = read_settings(desk=desk, home=home)
-    prepared(settings)
+    if not model:
+        prepared(settings, promote=False)
     state = State.open(settings.desk, settings.home, model)
     stories = [story for file in _files(folder) for story in _stories(file, state.desk)]
     if not stories:

@@ -30,8 +30,8 @@ HomeOption = Annotated[Path | None, typer.Option(help="Where state is kept (RAPP
 JsonOption = Annotated[bool, typer.Option("--json", help="Print results as JSON.")]
 
 
-def prepared(settings: Settings) -> None:
-    """Make the desk's models where there are none, with a progress bar on stderr.
+def prepared(settings: Settings, *, promote: bool = True) -> None:
+    """Make the desk's models where there are none, with a progress bar on stderr, and let them serve, or not.
 
     Raises:
         RapportError: the desk has mistakes or cannot be learnt from.
@@ -41,7 +41,7 @@ def prepared(settings: Settings) -> None:
     if not are_prepared(desk, settings.home):
         err.print(f"Preparing the models of the desk {desk.settings.name}; this is done once.", highlight=False)
     with progress_bar() as show, learnable(desk.folder):
-        prepare(desk, settings.home, show)
+        prepare(desk, settings.home, show, promote=promote)
 
 
 @contextmanager

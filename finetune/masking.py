@@ -12,7 +12,7 @@ from collections.abc import Collection
 # At most 64 characters before the @ (RFC 5321): without a bound, a long word takes the square of its time.
 EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+")
 # 13 to 19 digits (ISO/IEC 7812), in groups or not.
-_CARD = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,18}(?!\w)")
+_CARD = re.compile(r"(?<![\w.+])\d(?:[ -]?\d){12,18}(?!\w)")
 # +44 7700 900461, 0044 7700 900461, (01632) 960118, 07700900461: 9 to 15 digits (E.164) that begin with + or 0.
 PHONE = re.compile(r"(?<![\w.+-])(?:\+|\(?0)\d?(?:[ ()-]{0,2}\d){8,13}(?!\w)")
 

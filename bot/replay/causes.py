@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
@@ -31,16 +31,16 @@ def compare(
         OSError: the comparison cannot be written.
     """
     pairing = pair(before, after)
-    found, notes = explain(before, after, pairing.differences, home, progress)
-    comparison = summed_up(pairing, found, before, after, notes)
+    found, notes, sought = explain(before, after, pairing.differences, home, progress)
+    comparison = summed_up(pairing, found, before, after, notes, sought)
     keep(after, comparison, found)
     return comparison, found
 
 
 def explain(
     before: Run, after: Run, differences: Sequence[Difference], home: Path, progress: Progress
-) -> tuple[list[Difference], list[str]]:
-    """Return the differences with their causes, and what could not be found out.
+) -> tuple[list[Difference], list[str], Collection[tuple[str, int]]]:
+    """Return the differences with their causes, what could not be found out, and the turns whose cause was looked for.
 
     Where only one part is another one, it is the cause of all. Otherwise the later bot lives through the conversations
     again with one part of the earlier; where that alone brings the earlier decision back, the part is a cause.
@@ -50,13 +50,13 @@ def explain(
         notes.append(f"One run is {before.info.mode}, the other {after.info.mode}: that differs too.")
     parts: list[Part] = [name for name, _, _ in differing(before, after)]
     if not differences or not parts:
-        return list(differences), notes
+        return list(differences), notes, ()
     if len(parts) == 1 and not notes:
-        return [replace(one, causes=(parts[0],)) for one in differences], notes
+        return [replace(one, causes=(parts[0],)) for one in differences], notes, ()
     try:
         earlier, later = _state(before, home), _state(after, home)
     except (RapportError, ModelError) as error:
-        return list(differences), [*notes, f"No cause could be found: {error}"]
+        return list(differences), [*notes, f"No cause could be found: {error}"], ()
     conversations, explained = _conversations(after, differences)
     if len(explained) < len(differences):
         notes.append(f"Causes were looked for in {len(explained)} of {len(differences)} differences, most harm first.")
@@ -72,7 +72,8 @@ def explain(
             if (old := explained.get(record.key)) is not None and _same(record, old):
                 causes[record.key].append(part)
     progress("Finding causes", 1.0)
-    return [replace(one, causes=tuple(causes.get((one.conversation, one.number), ()))) for one in differences], notes
+    found = [replace(one, causes=tuple(causes.get((one.conversation, one.number), ()))) for one in differences]
+    return found, notes, causes
 
 
 def _about_logs(before: Run, after: Run) -> str:

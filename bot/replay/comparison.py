@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -29,7 +29,7 @@ from bot.replay.run_folder import (
 )
 
 Floats = NDArray[np.floating]
-_ANSWERS = frozenset({"answer", "look_up", "quote", "recap", "forget"})
+ANSWERS = frozenset({"answer", "look_up", "quote", "recap", "forget"})
 _QUESTIONS = frozenset({"ask", "confirm", "clarify"})
 _WRONG_TIMES = ("late", "early", "needless")
 _CLOSER = 0.1  # by how much a reply's cosine to the agent's must change to count, where no label tells
@@ -73,7 +73,7 @@ def pair(before: Run, after: Run) -> Pairing:
 def _add(pairing: Pairing, before: Sequence[TurnRecord], after: Sequence[TurnRecord]) -> None:
     both = list(zip(before, after, strict=False))
     pairing.turns += len(both)
-    pairing.answered += sum(old.action in _ANSWERS for old, _ in both)
+    pairing.answered += sum(old.action in ANSWERS for old, _ in both)
     pairing.only_before += len(before) - len(both)
     pairing.only_after += len(after) - len(both)
     rights = [(old.score.answer, new.score.answer) for old, new in both]
@@ -119,7 +119,7 @@ def _kind(before: TurnRecord, after: TurnRecord) -> Change:
         return "handoff_lost"
     if after.hand_off and not before.hand_off and not _replaced(after, before):
         return "handoff_new"
-    answered = before.action in _ANSWERS, after.action in _ANSWERS
+    answered = before.action in ANSWERS, after.action in ANSWERS
     if answered == (True, False):
         return "answer_lost"
     if answered == (False, True):
@@ -153,9 +153,9 @@ def _harm(before: TurnRecord, after: TurnRecord, kind: Change) -> int:
         return -3
     old, new = before.score.answer, after.score.answer
     if old and new is False:
-        return 3 if after.action in _ANSWERS else 2
+        return 3 if after.action in ANSWERS else 2
     if new and old is False:
-        return -3 if before.action in _ANSWERS else -2
+        return -3 if before.action in ANSWERS else -2
     if (was in _WRONG_TIMES) != (now in _WRONG_TIMES):
         return 1 if now in _WRONG_TIMES else -1
     if kind in ("answer_lost", "answer_new") and old is None:
@@ -173,9 +173,14 @@ def _harm(before: TurnRecord, after: TurnRecord, kind: Change) -> int:
 
 
 def summed_up(
-    pairing: Pairing, differences: Sequence[Difference], before: Run, after: Run, notes: Sequence[str] = ()
+    pairing: Pairing,
+    differences: Sequence[Difference],
+    before: Run,
+    after: Run,
+    notes: Sequence[str] = (),
+    sought: Collection[tuple[str, int]] = (),
 ) -> Comparison:
-    """Return the figures of a comparison."""
+    """Return the figures of a comparison; `sought` are the turns for which a cause was looked for."""
     judged = np.array([one for one in pairing.judged if one[0]], dtype=float).reshape(-1, 3)  # (conversations, 3)
     total = int(judged[:, 0].sum())
     right = judged[:, 1:].sum(axis=0) / total if total else None
@@ -200,15 +205,26 @@ def summed_up(
         p_value=_mcnemar(pairing.lost, pairing.won) if total else None,
         kinds=_counts(one.kind for one in differences),
         harms=_counts(str(one.harm) for one in differences),
-        causes=_counts(cause for one in differences for cause in one.causes or ("several",)),
+        causes=_counts(cause for one in differences for cause in one.causes or (_no_cause(one, sought),)),
         parts={name: (old.name, new.name) for name, old, new in differing(before, after)},
         look_at=tuple(worst[:_LOOK_AT]),
         only_before=pairing.only_before,
         only_after=pairing.only_after,
-        notes=tuple(notes),
+        notes=(*notes, *_left_out(pairing, before)),
         answered=pairing.answered,
-        answered_worse=sum(one.verdict == "worse" and one.before.action in _ANSWERS for one in differences),
+        answered_worse=sum(one.verdict == "worse" and one.before.action in ANSWERS for one in differences),
     )
+
+
+def _no_cause(one: Difference, sought: Collection[tuple[str, int]]) -> str:
+    return "several" if (one.conversation, one.number) in sought else "unknown"
+
+
+def _left_out(pairing: Pairing, before: Run) -> Iterator[str]:
+    """Say how many turns are in one of the runs alone."""
+    if pairing.only_before or pairing.only_after:
+        alone = f"{pairing.only_before} turns are in {before.name} alone and {pairing.only_after} in this run alone"
+        yield f"{alone}: they are not compared."
 
 
 def differing(before: Run, after: Run) -> Iterator[tuple[Part, PartInfo, PartInfo]]:

@@ -33,6 +33,7 @@ from bot.replay.run_folder import (
     Comparison,
     ConversationRecord,
     Difference,
+    RunInfo,
     TurnRecord,
     TurnTiming,
     read_lines,
@@ -46,6 +47,7 @@ from memory.secret import read_secret
 
 Value = TypeVar("Value")
 _IDENTIFIED = "customer:"  # before the name that a portal gave a customer; logs have the name alone
+_COUNTED_STILL = "Somebody has been forgotten since: the figures of this comparison count their turns, too."
 _UNFINISHED = (RUN, TURNS, CONVERSATIONS, TIMINGS, SCORES, TIMING, DESK)  # what is made of `work`
 
 
@@ -167,9 +169,23 @@ class Replays:
             summary = file.with_name(COMPARISON)
             comparison = read_value(Comparison, summary)
             left = tuple(item for item in comparison.look_at if item[0] not in mine)
-            write_value(summary, replace(comparison, look_at=left))
+            notes = (*(one for one in comparison.notes if one != _COUNTED_STILL), _COUNTED_STILL)
+            write_value(summary, replace(comparison, look_at=left, notes=notes))
+        self._count_anew(folder, mine)
         _rewrite(folder / CONVERSATIONS, ConversationRecord, moved)  # the last: it is what tells whose a run holds
         return turns
+
+    def _count_anew(self, folder: Path, mine: set[str]) -> None:
+        """Put the figures of a run right, from whose turns some conversations are gone."""
+        from bot.replay.scores import scores_of  # loads ONNX Runtime, which forgetting elsewhere does not need
+
+        everybody = list(read_lines(ConversationRecord, folder / CONVERSATIONS))
+        left = [one for one in everybody if one.conversation not in mine]
+        write_value(folder / SCORES, scores_of(read_lines(TurnRecord, folder / TURNS), left))
+        info, customers = read_value(RunInfo, folder / RUN), len({one.customer for one in left})
+        turns = sum(one.turns for one in left)
+        log = replace(info.log, conversations=len(left), customers=customers, turns=turns)
+        write_value(folder / RUN, replace(info, log=log))
 
 
 def _rewrite(file: Path, kind: type[Value], change: Callable[[Value], Value | None]) -> None:

@@ -131,7 +131,7 @@ def _clear(work: Path) -> None:
 
 def _replay(plan: Plan, state: State, folder: Path, read: Stage, progress: Progress) -> None:
     started, work = datetime.now(timezone.utc), folder / WORK
-    staging = Staging(work / LOG) if (work / LOG).exists() else read(work / LOG)
+    staging = Staging(work / LOG) if (work / LOG).exists() else _staged(read, work)
     info = RunInfo(staging.log, "live" if plan.live else "logged", plan.without, staging.log.last[:10], state.parts())
     _keep_plan(work / _PLAN, info)
     if not (folder / DESK).exists():
@@ -144,6 +144,15 @@ def _replay(plan: Plan, state: State, folder: Path, read: Stage, progress: Progr
     if wrong := staging.wrong():
         (folder / WRONG).write_text("\n".join(wrong), encoding="utf-8")
     (work / _PLAN).replace(folder / RUN)
+
+
+def _staged(read: Stage, work: Path) -> Staging:
+    """Read the log; of one that cannot be used nothing is left, so that it can be put right and replayed."""
+    try:
+        return read(work / LOG)
+    except RapportError:
+        _clear(work)
+        raise
 
 
 def _keep_plan(file: Path, info: RunInfo) -> None:

@@ -25,7 +25,7 @@ UNITS = 60  # into how many a log is shared out, as far as they are then of a si
 LEAST_TURNS, MOST_TURNS = 100, 500  # customer turns from which on a unit is full: what is done again once interrupted
 _ROWS = 10_000  # customers written at once
 _TABLES = """
-CREATE TABLE conversations (id INTEGER PRIMARY KEY, customer TEXT, at TEXT, turns INTEGER, content TEXT);
+CREATE TABLE conversations (id INTEGER PRIMARY KEY, customer TEXT, at TEXT, until TEXT, turns INTEGER, content TEXT);
 CREATE TABLE customers (customer TEXT PRIMARY KEY, first INTEGER, unit INTEGER) WITHOUT ROWID;
 CREATE TABLE info (content TEXT);
 CREATE TABLE wrong (sentence TEXT);
@@ -83,11 +83,11 @@ def stage(
     connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _TABLES)
     try:
         digest = hashlib.sha256()
-        insert = "INSERT INTO conversations (customer, at, turns, content) VALUES (?, ?, ?, ?)"
+        insert = "INSERT INTO conversations (customer, at, until, turns, content) VALUES (?, ?, ?, ?, ?)"
         connection.executemany(insert, _rows(reading, digest, progress))
         connection.execute("CREATE INDEX of_customer ON conversations (customer, at)")
         turns, conversations, first, last = connection.execute(
-            "SELECT COALESCE(SUM(turns), 0), COUNT(*), MIN(at), MAX(at) FROM conversations"
+            "SELECT COALESCE(SUM(turns), 0), COUNT(*), MIN(at), MAX(until) FROM conversations"
         ).fetchone()
         if not turns:
             raise RapportError(f"{name} holds no message of a customer; there is nothing to replay.")
@@ -114,7 +114,9 @@ def stage(
     return Staging(file)
 
 
-def _rows(reading: Reading, digest: Any, progress: Callable[[str, float], None]) -> Iterator[tuple[str, str, int, str]]:
+def _rows(
+    reading: Reading, digest: Any, progress: Callable[[str, float], None]
+) -> Iterator[tuple[str, str, str, int, str]]:
     """Yield the conversations of a log as rows, hashing all of them."""
     begun, shown = time.monotonic(), 0.0
     for conversation in reading:
@@ -125,7 +127,7 @@ def _rows(reading: Reading, digest: Any, progress: Callable[[str, float], None])
             progress("Reading the log", shown)
         said = [message.at for message in conversation.messages if message.role == "customer"]
         if said:
-            yield conversation.customer_id, to_text(said[0]), len(said), content
+            yield conversation.customer_id, to_text(said[0]), to_text(max(said)), len(said), content
 
 
 def _share_out(connection: sqlite3.Connection, full: int) -> int:

@@ -283,9 +283,9 @@ class Comparison:
 
     `right_before` and `right_after` are shares of the `judged` turns. `difference` is the later less the earlier share,
     with its interval (95 %, paired bootstrap over conversations); `p_value` is McNemar's exact one. `kinds`, `harms`
-    and `causes` count changed turns; the cause `several` stands for those without a single one. `parts` names what
-    differs between the runs, as `[earlier, later]`. `look_at` are
-    conversations, most harm first, each with the sum of its harm. `answered` counts the turns that the earlier run
+    and `causes` count changed turns; the cause `several` stands for those without a single one, `unknown` for those
+    whose cause could not be looked for. `parts` names what differs between the runs, as `[earlier, later]`. `look_at`
+    are conversations, most harm first, each with the sum of its harm. `answered` counts the turns that the earlier run
     answered, `answered_worse` those of them that became worse.
     """
 

@@ -17,6 +17,7 @@ from finetune.masking import mask, mask_secrets, tidy
         ("5500-0000-0000-0004.", "[card number]."),
         ("ring 07700 900461 or (01632) 960118", "ring [phone number] or [phone number]"),
         ("+44 7700 900461, +33612345678", "[phone number], [phone number]"),
+        ("call +49 151 12345678", "call [phone number]"),  # its digits would pass for a card's
     ],
 )
 def test_addresses_cards_and_phones_are_masked(text: str, masked: str) -> None:

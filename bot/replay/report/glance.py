@@ -73,8 +73,8 @@ def _sentences(run: Run, scores: Scores, tally: Tally, comparison: Comparison | 
     what = {name: percent(tally.outcomes[name] / max(tally.turns, 1)) for name in words.OUTCOMES}
     yield (
         f"Of {number(tally.turns)} customer messages in {number(scores.conversations)} conversations, the bot would "
-        f"have answered {what['answered']}, asked back on {what['asked']}, handed over {what['handed_over']} and not "
-        f"helped with {what['not_helped']}."
+        f"have answered {what['answered']}, taken note of {what['noted']} (thanks, a detail), asked back on "
+        f"{what['asked']}, handed over {what['handed_over']} and not helped with {what['not_helped']}."
     )
     right, alone = scores.shares["answer"], scores.shares["alone"]
     if right.share is not None:
@@ -142,6 +142,8 @@ def _causes(comparison: Comparison) -> Iterator[str]:
         yield f"{many} of the changes come from {words.PARTS[part]} alone."
     if several := comparison.causes.get("several", 0):
         yield f"{number(several)} of the changes have no single cause."
+    if unknown := comparison.causes.get("unknown", 0):
+        yield f"For {number(unknown)} of the changes no cause could be looked for."
     yield from comparison.notes
 
 

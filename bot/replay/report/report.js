@@ -205,7 +205,7 @@
       const causes = (change.causes || []).map((part) => called("parts", part)).join(", ");
       made.push(make("span", `chip ${change.verdict}`, change.harm ? called("harms", change.harm) : called("verdicts", change.verdict)),
         make("span", "chip", called("changes", change.kind)),
-        make("span", "chip", causes ? `Because of ${causes}` : "No single part explains it"));
+        make("span", "chip", causes ? `Because of ${causes}` : "No single part is known to explain it"));
     } else if (turn.verdict !== "unknown") {
       made.push(make("span", `chip ${turn.verdict}`, `${called("verdicts", turn.verdict)} as the log`.replace(/^(Worse|Better) as/, "$1 than")));
     }

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bot.replay.comparison import ANSWERS
 from bot.replay.run_folder import ConversationRecord, Run, TurnRecord
 
-Outcome = Literal["answered", "asked", "handed_over", "not_helped"]
+Outcome = Literal["answered", "noted", "asked", "handed_over", "not_helped"]
 Against = Literal["better", "same", "worse", "unknown"]
 _ASKS = frozenset({"ask", "confirm", "clarify"})
 _HELPLESS = frozenset({"not_understood", "out_of_scope", "failed", "too_long", "empty", "not_text"})
@@ -82,7 +83,9 @@ def outcome(turn: TurnRecord) -> Outcome:
         return "handed_over"
     if turn.action in _ASKS:
         return "asked"
-    return "not_helped" if turn.failure or turn.action in _HELPLESS else "answered"
+    if turn.failure or turn.action in _HELPLESS:
+        return "not_helped"
+    return "answered" if turn.action in ANSWERS else "noted"
 
 
 def against_log(turn: TurnRecord, log_handed_over: int) -> Against:

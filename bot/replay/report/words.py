@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 OUTCOMES: Mapping[str, str] = {
     "answered": "Answered",
+    "noted": "Took note",
     "asked": "Asked back",
     "handed_over": "Handed over",
     "not_helped": "Did not help",

@@ -16,7 +16,7 @@ from bot.replay.causes import compare
 from bot.replay.comparison import difference
 from bot.replay.run_folder import Change, Difference, Run, TurnRecord, TurnScore
 from retrieval.model_folder import MANIFEST
-from tests.bot.replay.conftest import Replay
+from tests.bot.replay.conftest import SMALL, Replay
 from tests.bot.replay.written import turn
 
 
@@ -113,8 +113,15 @@ def test_a_classifier_that_is_gone_cannot_be_exchanged_and_the_comparison_says_s
     shutil.rmtree(home / "models" / BUNDLED.name / name)
     comparison, found = compare(before, after, home)
     assert [one.causes for one in found] == [()] * 3
+    assert comparison.causes == {"unknown": 3}
     assert "No cause could be found" in comparison.notes[0]
     assert name in comparison.notes[0]
+
+
+def test_turns_of_one_run_alone_are_counted(run_log: Replay, home: Path) -> None:
+    comparison, _ = compare(run_log("before"), run_log("after", SMALL[:2]), home)
+    assert comparison.turns == 4
+    assert "5 turns are in before alone and 0 in this run alone: they are not compared." in comparison.notes
 
 
 def test_a_run_is_the_same_as_itself_again(run_log: Replay, home: Path) -> None:

@@ -22,6 +22,7 @@ from bot.replay.report import page
 from bot.replay.report.packing import unpack
 from bot.replay.report.transcripts import Transcripts, transcripts
 from bot.replay.run_folder import Run
+from bot.replay.scores import scores_of
 from bot.replay.staging import stage
 from bot.replay.stories import pin_story
 from memory.fingerprints import windows
@@ -103,6 +104,11 @@ def test_what_others_said_stays_and_can_be_read(bot: Chatbot, home: Path, replay
     _, last = run.conversations()
     assert run.turns_of(last)[0].text == "Can I pay with PayPal?"
     assert run.comparison("before").look_at == ()
+    assert "Somebody has been forgotten since" in run.comparison("before").notes[-1]
+    assert (run.info.log.turns, run.info.log.conversations, run.info.log.customers) == (4, 2, 2)
+    scores = run.scores()
+    assert (scores.turns, scores.conversations) == (4, 2)
+    assert scores == scores_of(run.turns(), run.conversations())
     assert (home / "stories" / "desk" / "c-2.yml").is_file()
 
 

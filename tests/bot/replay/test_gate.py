@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bot.desk import Desk
+from bot.desk_reader import read_desk
+from bot.models import fingerprint
 from bot.problems import RapportError
 from bot.replay.causes import compare
 from bot.replay.gate import check, read_gate
 from bot.replay.report.page import write_report
-from bot.replay.run_folder import TurnScore
+from bot.replay.run_folder import Run, TurnScore
 from bot.replay.wording import compared
+from bot.versions import Versions
 from tests.bot.conftest import Run as Command
 from tests.bot.replay.conftest import Replay
 from tests.bot.replay.written import compare_written, turn, write_run
@@ -116,6 +122,23 @@ def test_the_command_replays_compares_pins_and_ends_with_what_the_gate_says(
     done = rapport("replay", "compare", "before", tmp_path / "other")
     assert done.returncode == 0, done.stderr
     assert "What differs: memory: whole -> without facts." in done.stdout
+
+
+def test_trying_another_desk_leaves_what_serves_alone(
+    rapport: Command, add_classifier: Callable[..., str], desk: Desk, home: Path, log: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(desk.folder, tmp_path / desk.name))
+    settings = other / "desk.yaml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text.replace("max_wrong_answers: 0.05", "max_wrong_answers: 0.01"), encoding="utf-8")
+    taught = add_classifier(fingerprint=fingerprint(read_desk(other)))
+    before = Versions(home, desk.name).history("intent")
+
+    done = rapport("replay", log, "--no-mask", "--desk", other, "--out", tmp_path / "run")
+
+    assert done.returncode == 0, done.stderr
+    assert Run(tmp_path / "run").info.parts["classifier"].name == taught
+    assert Versions(home, desk.name).history("intent") == before
 
 
 def test_a_record_that_cannot_be_read_is_named_and_left_out_or_ends_the_run(

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ import pytest
 from bot.desk import BUNDLED, Desk
 from bot.models import Models
 from bot.problems import RapportError
-from bot.replay import life, replaying, staging
+from bot.replay import life, replaying, shelf, staging
 from bot.replay.life import Life
 from bot.replay.parts import State
 from bot.replay.readers import Wrong, read_log
@@ -166,6 +166,31 @@ def test_what_the_page_was_given_stays_while_its_report_is_not_written(run_log: 
     first = _content(run_log("asked"))
     assert [path.name for path in asked.parent.rglob("*")] == [ASKED, "order.json"]
     assert _content(run_log("asked")) == first  # gone on with: it is whole
+
+
+def test_the_day_of_look_ups_is_that_of_the_last_message(run_log: Replay) -> None:
+    begun, *later = SMALL[1].messages
+    ticket = SMALL[1].model_copy(
+        update={"messages": (begun, *(one.model_copy(update={"at": one.at + timedelta(days=50)}) for one in later))}
+    )
+    run = run_log("ticket", [ticket])
+    assert run.info.look_ups_on == "2026-10-22"
+    assert run.info.log.first[:10] == "2026-09-02"
+
+
+def test_of_a_log_that_cannot_be_used_nothing_is_left(home: Path, desk: Desk, models: Models, log: Path) -> None:
+    whole = log.read_bytes()
+    log.write_bytes(b"")
+    folder = home / "replays" / "again"
+
+    def read(file: Path) -> staging.Staging:
+        return staging.stage(read_log(log, mask=None), log.name, file, masked=False)
+
+    with pytest.raises(RapportError, match=r"holds no message of a customer|is empty"):
+        replay(Plan(BUNDLED, home), State(desk, models), folder, read)
+    assert shelf.runs(home) == []
+    log.write_bytes(whole)
+    assert replay(Plan(BUNDLED, home), State(desk, models), folder, read).info.log.turns == 9
 
 
 def test_which_records_were_left_out_is_kept_with_the_run(home: Path, desk: Desk, models: Models, log: Path) -> None:
