@@ -18,7 +18,7 @@ from bot.desk import DESKS, Desk, intents_of, load_tool_factory, placeholders
 from bot.desk_files import Answer, DeskFile, FactFile
 from bot.fact_checks import fact_check
 from bot.problems import DeskError, Problem
-from finetune.data import MOST_CHARS
+from finetune.data import MOST_CHARS, MOST_LABELS
 from finetune.labelling import OUT_OF_SCOPE
 from memory import FactSpec
 from retrieval.knowledge import Passage, split_article
@@ -247,7 +247,11 @@ class _Reader:
             if missing := [column for column in columns if column not in (reader.fieldnames or [])]:
                 self.unread.add(name)
                 what = f"the first row lacks the column {' and '.join(missing)}"
-                self._add(name, "row 1", what, f"Begin the file with: {','.join(columns)}")
+                remedy = f"Begin the file with: {','.join(columns)}"
+                if any(mark in (reader.fieldnames or [""])[0] for mark in ";\t"):
+                    what = "its columns are not separated by commas"
+                    remedy = "Save it as CSV with commas, not with semicolons or tabs"
+                self._add(name, "row 1", what, remedy)
                 return []
             for row in reader:
                 sound, place = reader.line_num, f"row {reader.line_num}"
@@ -406,6 +410,9 @@ class _Reader:
                         self._add(name, f"row {number}", what, "Keep the one that is right")
                 places.setdefault(name, (number, intent))
         known = self.names.get("answers.yaml", set()) if self.taught and "intents.csv" not in self.unread else set()
+        if known and not 2 <= len(counts) <= MOST_LABELS:
+            what = f"there are messages of {len(counts):,} intents"
+            self._add("intents.csv", "", what, f"A classifier tells 2 to {MOST_LABELS:,} intents apart")
         for intent in sorted(known):
             if counts[intent] < MIN_MESSAGES:
                 what = f"the intent {intent!r} has {counts[intent]} message{'s' if counts[intent] != 1 else ''}"

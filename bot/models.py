@@ -109,9 +109,10 @@ def are_prepared(desk: Desk, home: Path) -> bool:
     return (encoder_folder(home) / MANIFEST).is_file() and intent_version(home, desk) is not None
 
 
-def prepare(desk: Desk, home: Path, progress: Progress = lambda _what, _share: None, *, promote: bool = True) -> None:
+def prepare(desk: Desk, home: Path, progress: Progress = lambda _what, _share: None, *, promote: bool = True) -> str:
     """Make the models that are missing and promote them; `progress` is told what is done and how much of it.
 
+    Returns the name of the intent classifier that serves from now on, empty where that is the one that did before.
     Without `promote` what serves stays as it is: the models are for trying the desk.
 
     Raises:
@@ -123,8 +124,10 @@ def prepare(desk: Desk, home: Path, progress: Progress = lambda _what, _share: N
     prepare_encoder(home, progress)
     version = intent_version(home, desk) or train_intent(desk, home, progress=progress).version
     versions, present = Versions(home, desk.name), Promotion(name=version.name, fingerprint=fingerprint(desk))
-    if promote and versions.history(INTENT)[-1:] != (present,):
-        versions.promote(present.name, present.fingerprint)
+    if not promote or versions.history(INTENT)[-1:] == (present,):
+        return ""
+    versions.promote(present.name, present.fingerprint)
+    return present.name
 
 
 def load(desk: Desk, home: Path, name: str = "", passages: Path | None = None) -> Models:

@@ -41,7 +41,9 @@ def prepared(settings: Settings, *, promote: bool = True) -> None:
     if not are_prepared(desk, settings.home):
         err.print(f"Preparing the models of the desk {desk.settings.name}; this is done once.", highlight=False)
     with progress_bar() as show, learnable(desk.folder):
-        prepare(desk, settings.home, show, promote=promote)
+        serves = prepare(desk, settings.home, show, promote=promote)
+    if serves:
+        err.print(f"{serves} serves from now on: it was taught on this desk as it is.", highlight=False)
 
 
 @contextmanager
@@ -58,7 +60,7 @@ def learnable(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def resumable(how: str = "The same command goes on from the last finished epoch.") -> Iterator[None]:
+def resumable(how: str = "The same command goes on from the last finished epoch, if there was one.") -> Iterator[None]:
     """Turn Ctrl-C into a sentence that says how to go on with a training.
 
     Raises:

@@ -92,7 +92,8 @@ def train_intent_command(
         if "old_after" in row:
             print_table([_lasted(row, age) for age in ("old", "new")], "")
         print_line(f"The report on {row['name']}: {row['report']}")
-    print_line(f"{best} is promoted." if promote else f"Nothing is promoted. To do so: rapport models promote {best}")
+    how = f"To do so: rapport models promote {best}. A start does it too, where nothing was promoted for this desk."
+    print_line(f"{best} is promoted." if promote else f"Nothing is promoted. {how}")
 
 
 def evaluate(desk: DeskOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:
@@ -101,10 +102,12 @@ def evaluate(desk: DeskOption = None, home: HomeOption = None, as_json: JsonOpti
     read = read_desk(settings.desk)
     if not read.test_messages:
         raise RapportError(f"{settings.desk} has no test.csv (columns text,intent) to measure on.")
-    figures = _figures(read, load(read, settings.home).classifier)
+    models = load(read, settings.home)
+    figures = _figures(read, models.classifier)
     if as_json:
-        print_json(figures)
+        print_json({"model": models.version, **figures})
     else:
+        print_line(f"{models.version}, on the test files of {settings.desk}:")
         print_table([{"figure": name, "value": f"{value:.4g}"} for name, value in figures.items()], "")
 
 
@@ -237,13 +240,14 @@ def _size(folder: Path, pattern: str) -> float:
 
 
 def _compared(row: dict[str, Any]) -> dict[str, str]:
-    """Return a row of the comparison for people; the accuracy is on the desk's test file where it has one."""
+    """Return a row of the comparison for people: how many are right of the test file, and of the messages held out."""
     return {
         "model": row["name"],
         "method": row["method"],
         "parameters": f"{row['parameters']:,}",
         "minutes": f"{row['minutes']:.1f}",
-        "accuracy": _share(row["held_out_accuracy"] if row["accuracy"] is None else row["accuracy"]),
+        "accuracy": _share(row["accuracy"]) or "no test.csv",
+        "held out": _share(row["held_out_accuracy"]),
         "on disk": f"{row['learnt_mb']:.1f} MB",
         "served": f"{row['served_mb']:.1f} MB",
     }
@@ -262,7 +266,7 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
         "promoted": "yes" if row["promoted"] else "",
         "trained": "damaged" if row["damaged"] else str(row["trained_at"])[:16].replace("T", " "),
         "method": row["method"] or "",
-        "accuracy": _share(row["held_out_accuracy"]),
+        "held out": _share(row["held_out_accuracy"]),
         "on this desk": "yes" if row["for_this_desk"] else "edited since",
     }
 

@@ -51,15 +51,17 @@ def report_on(
     outside, held_outside = (
         [corpus.texts[row] for row in rows if row >= inside] for rows in (corpus.kept, corpus.held)
     )
-    measured, outputs = None, None
+    measured, outputs, learnt = None, None, kept
     if test is not None:
+        if taught.settings.epochs == 0:  # in the end the head has learnt what was held out as well
+            learnt = sorted([*kept, *held])
         measured, outputs = _tested(corpus, solved, test, logits_of)
     elif len(held) >= _TOO_FEW:
         measured = _messages(corpus, held, taught.base_vectors)
         outputs = _held_out(classifier, corpus, held_out)
     evidence = Evidence(
         name=str(about.get("desk", "an intent classifier")),
-        training=_messages(corpus, kept, taught.base_vectors),
+        training=_messages(corpus, learnt, taught.base_vectors),
         measured=measured,
         outputs=outputs,
         source="test" if test is not None else "held_out",

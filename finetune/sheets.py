@@ -101,7 +101,7 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[Row]:
             if any(values.values()):
                 rows.append(Row(reader.line_num, values))
     except csv.Error as error:
-        where = f"{path}, row {reader.line_num}"
+        where = f"{path}, row {reader.line_num + 1}"  # of the last one that could be read
         raise SheetError(f"{where}: it is not valid CSV ({error}). Check the quotes in this row.") from None
     return rows
 

@@ -95,7 +95,9 @@ def _basis(report: Mapping[str, Any]) -> str:
     low, high = figures["accuracy_interval"]
     count = _messages(figures["messages"])
     if report["figures_from"] == "test":
-        basis = f"This was measured on the {count} of the test file, none of which it learnt from."
+        twins = report["duplicates_found"]
+        met = f"{twins} of which it has learnt in nearly the same words" if twins else "none of which it learnt from"
+        basis = f"This was measured on the {count} of the test file, {met}."
     else:
         basis = (
             f"This was measured on {count} held out from training: thresholds were solved on one half and measured on "

@@ -240,6 +240,10 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str, str, str, str]] = {
         rewrite("intents.csv", "text,intent", "text,label"),
         *("intents.csv", "row 1", "lacks the column intent", "text,intent"),
     ),
+    "semicolons": (
+        rewrite("intents.csv", "text,intent", "text;intent"),
+        *("intents.csv", "row 1", "not separated by commas", "not with semicolons"),
+    ),
     "empty label": (append("intents.csv", "hello there you,"), "intents.csv", "row 122", "intent is empty", "remove"),
     "empty text": (append("test.csv", '"  ",greeting'), "test.csv", "row 32", "text is empty", "remove"),
     "comma without quotes": (

@@ -148,7 +148,9 @@ def test_who_interrupts_a_training_is_told_how_it_goes_on(
     done = rapport("train", kind, RAPPORT_HOME=bare_home)
 
     assert done.returncode == 1
-    assert done.stderr.endswith("Interrupted. The same command goes on from the last finished epoch.\n")
+    assert done.stderr.endswith(
+        "Interrupted. The same command goes on from the last finished epoch, if there was one.\n"
+    )
 
 
 def test_who_interrupts_the_second_of_two_methods_is_told_to_go_on_with_that_one(

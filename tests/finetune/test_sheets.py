@@ -68,7 +68,7 @@ def test_cells_may_be_divided_as_the_country_is_used_to(tmp_path: Path, mark: st
         (b"", "row 1: the column text and intent is missing. Begin with: text,intent"),
         (b"text\nhello\n", "row 1: the column intent is missing"),
         (b"text,intent\nhello, you,greeting\n", "row 2: the row has more cells than there are columns"),
-        (b'text,intent\n"hello,greeting\n', "it is not valid CSV"),
+        (b'text,intent\n"hello,greeting\n', "row 2: it is not valid CSV"),
         ("text,intent\nça va,greeting\n".encode("cp1252"), "byte 12: it is not UTF-8. Save it as CSV"),
         (b'text,intent\n"' + b"x" * 2_000_000 + b'",greeting\n', "it is not valid CSV"),
     ],
