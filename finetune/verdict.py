@@ -95,8 +95,8 @@ def _basis(report: Mapping[str, Any]) -> str:
     low, high = figures["accuracy_interval"]
     count = _messages(figures["messages"])
     if report["figures_from"] == "test":
-        twins = report["duplicates_found"]
-        met = f"{twins} of which it has learnt in nearly the same words" if twins else "none of which it learnt from"
+        twins = "some of which it learnt in the same or nearly the same words"
+        met = twins if report["duplicates_found"] else "none of which it learnt from"
         basis = f"This was measured on the {count} of the test file, {met}."
     else:
         basis = (

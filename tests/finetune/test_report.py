@@ -229,9 +229,10 @@ def test_the_verdict_speaks_of_a_hundred_messages(evidence: Evidence) -> None:
         "Of 100 messages that the desk does not handle it would recognise 88; of 100 that it does handle it would turn "
         "away 3."
     )
-    assert basis.startswith("This was measured on the 40 messages of the test file, none of which it learnt from.")
-    (_, _, _, basis, *_) = verdict({**report, "duplicates_found": 24})
-    assert "of the test file, 24 of which it has learnt in nearly the same words." in basis
+    measured = "This was measured on the 40 messages of the test file,"
+    assert basis.startswith(f"{measured} some of which it learnt in the same or nearly the same words.")
+    (_, _, _, basis, *_) = verdict({**report, "duplicates_found": 0})
+    assert basis.startswith(f"{measured} none of which it learnt from.")
     assert any("labelled wrongly" in sentence for sentence in advice)
 
 
