@@ -48,8 +48,8 @@ def import_rasa(source: Path, out: Path) -> Imported:
     rows, outside = _messages(project)
     facts = facts_of(project)
     answers = answers_of(project, dict.fromkeys(intent for _, intent in rows), set(facts))
-    if not rows:
-        raise RapportError(f"{source} has no intent with {MIN_MESSAGES} examples, which is what a desk needs.")
+    if len({intent for _, intent in rows}) < 2:
+        raise RapportError(f"{source} lacks two intents with {MIN_MESSAGES} examples, which is what a desk needs.")
     settings = _settings(project, answers)
     _name_the_rest(project)
     out.parent.mkdir(parents=True, exist_ok=True)
