@@ -147,7 +147,7 @@ def test_a_desk_is_never_replaced(tmp_path: Path) -> None:
     ("files", "reason"),
     [
         ({"nlu.yml": "nlu:\n- intent: greet\n  examples: |\n  - hi\n"}, "nlu.yml, row 4 is not valid YAML"),
-        ({"nlu.yml": "nlu:\n- intent: greet\n  examples: |\n    - hi\n"}, "no intent with 5 examples"),
+        ({"nlu.yml": "nlu:\n- intent: greet\n  examples: |\n    - hi\n"}, "lacks two intents with 5 examples"),
         ({"domain.yml": "intents: [greet]"}, "no Rasa training data"),
         ({"nlu.yml": "x: !!python/object/apply:os.system [ls]"}, "no Rasa training data"),
         ({}, "no Rasa training data"),
