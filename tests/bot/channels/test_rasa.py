@@ -101,7 +101,7 @@ def test_a_sender_may_be_a_number_and_none_of_them_is_nobody(rasa: httpx.Client,
     for sender in (0, 7):
         answer = rasa.post("/webhook", json={"sender": sender, "message": "hello"})
         assert answer.json()[0]["recipient_id"] == str(sender)
-    assert {one["customer_id"] for one in customers(bot.memory.store)} == {"customer:0", "customer:7"}
+    assert {one["id"] for one in customers(bot.memory.store)} == {"customer:0", "customer:7"}
 
 
 @pytest.mark.parametrize("sender", [None, "", "not an id", "x" * 200])
