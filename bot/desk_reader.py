@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,16 +16,15 @@ from pydantic import BaseModel, ValidationError
 
 from bot.desk import DESKS, Desk, intents_of, load_tool_factory, placeholders
 from bot.desk_files import Answer, DeskFile, FactFile
+from bot.desk_messages import INTENTS, TEST, check_messages
 from bot.fact_checks import fact_check
 from bot.problems import DeskError, Problem
-from finetune.data import MOST_CHARS, MOST_LABELS
-from finetune.labelling import OUT_OF_SCOPE
+from finetune.data import MOST_CHARS
 from memory import FactSpec
 from retrieval.knowledge import Passage, split_article
 
 Model = TypeVar("Model", bound=BaseModel)
 _LONG = f"Shorten it to {MOST_CHARS:,} characters; where it is several messages, check the quotes around them"
-MIN_MESSAGES = 5  # labelled messages an intent needs before anything can be learnt from it
 # What the bot itself knows, beside facts and what a look-up returns.
 _ALWAYS_KNOWN = {"bot_name", "desk", "handoff", "memory", "date", "label", "value", "question", "reply"}
 
@@ -84,8 +83,8 @@ class _Reader:
         answers = self._entries("answers.yaml", "answers", Answer)
         facts = self._facts()
         messages = {
-            "intents.csv": self._messages("intents.csv"),
-            "test.csv": self._messages("test.csv"),
+            INTENTS: self._messages(INTENTS),
+            TEST: self._messages(TEST),
             "out_of_scope.csv": self._messages("out_of_scope.csv", ("text",)),
             "test_out_of_scope.csv": self._messages("test_out_of_scope.csv", ("text",)),
         }
@@ -93,7 +92,9 @@ class _Reader:
         replies = self._replies(settings)
         self._check_starters(settings)
         self._check_answers(answers)
-        self._check_messages(messages)
+        answered = None if "answers.yaml" in self.unread else self.names.get("answers.yaml", set())
+        taught = answered if self.taught and INTENTS not in self.unread else None
+        self.problems += check_messages(messages, answered, taught or ())
         if settings is None:
             return None
         return Desk(
@@ -104,9 +105,9 @@ class _Reader:
             facts=facts,
             passages=tuple(passages),
             articles=articles,
-            messages=tuple((text, intent) for _, text, intent in messages["intents.csv"]),
+            messages=tuple((text, intent) for _, text, intent in messages[INTENTS]),
             out_of_scope=tuple(text for _, text, _ in messages["out_of_scope.csv"]),
-            test_messages=tuple((text, intent) for _, text, intent in messages["test.csv"]),
+            test_messages=tuple((text, intent) for _, text, intent in messages[TEST]),
             test_out_of_scope=tuple(text for _, text, _ in messages["test_out_of_scope.csv"]),
         )
 
@@ -276,7 +277,7 @@ class _Reader:
         return rows
 
     def _messages(self, name: str, columns: tuple[str, ...] = ("text", "intent")) -> list[tuple[int, str, str]]:
-        rows = self._rows(name, columns, required=self.taught and name == "intents.csv")
+        rows = self._rows(name, columns, required=self.taught and name == INTENTS)
         found = []
         for number, row in rows:
             label = "; ".join(intents_of(row.get("intent", "")))
@@ -388,32 +389,3 @@ class _Reader:
             return None
         source = self._text("tools.py", required=False) or ""
         return set(regex.findall(r"@tool[^\n]*\n\s*(?:async\s+)?def\s+(\w+)", source)) if factory else set()
-
-    def _check_messages(self, messages: Mapping[str, list[tuple[int, str, str]]]) -> None:
-        several = {name: any(len(intents_of(label)) > 1 for _, _, label in rows) for name, rows in messages.items()}
-        if several["test.csv"] and not several["intents.csv"]:
-            what = "messages have several intents here, and none has in intents.csv"
-            self._add("test.csv", "", what, "Give each of them one, or intents.csv such messages, too")
-        counts = Counter(name for _, _, intent in messages["intents.csv"] for name in intents_of(intent))
-        seen: dict[str, dict[str, tuple[int, str]]] = defaultdict(dict)  # by text and file, where it stands first
-        for name, rows in messages.items():
-            for number, text, intent in rows:
-                for one in intents_of(intent):
-                    if self._lacks("answers.yaml", one):
-                        remedy = "Add it to answers.yaml or correct its name"
-                        self._add(name, f"row {number}", f"the intent {one!r} has no answer", remedy)
-                places = seen[text.casefold()]
-                for file, (first, label) in places.items():
-                    if label != intent and (file == name or not (label and intent)):
-                        was, now = label or OUT_OF_SCOPE, intent or OUT_OF_SCOPE
-                        what = f"the same message stands in row {first} of {file} as {was!r}, here as {now!r}"
-                        self._add(name, f"row {number}", what, "Keep the one that is right")
-                places.setdefault(name, (number, intent))
-        known = self.names.get("answers.yaml", set()) if self.taught and "intents.csv" not in self.unread else set()
-        if known and not 2 <= len(counts) <= MOST_LABELS:
-            what = f"there are messages of {len(counts):,} intents"
-            self._add("intents.csv", "", what, f"A classifier tells 2 to {MOST_LABELS:,} intents apart")
-        for intent in sorted(known):
-            if counts[intent] < MIN_MESSAGES:
-                what = f"the intent {intent!r} has {counts[intent]} message{'s' if counts[intent] != 1 else ''}"
-                self._add("intents.csv", "", what, f"Give at least {MIN_MESSAGES}, better 20, for each intent")

@@ -11,6 +11,7 @@ from bot.chatbot import Chatbot
 from memory.history import NothingHeldError
 from memory.receipt import Receipt
 
+_WHAT = "Name one of session, turn and fact, or none of them to forget everything."
 _NAME: dict[str, Any] = {"min_length": 1, "max_length": 128}
 _HELD = {
     "customer_id": "customer:nora",
@@ -72,10 +73,9 @@ def memory_api(bot: Chatbot, callers: Callers) -> APIRouter:
     ) -> Receipt:
         """Without a parameter everything goes. The receipt counts what was removed and can be proven."""
         if unknown := sorted({*request.query_params} - {"customer_id", "session", "turn", "fact"}):
-            known = "Name one of session, turn and fact, or none of them to forget everything."
-            raise ApiError(422, "unknown_parameter", f"There is no parameter {unknown[0][:40]!r} here. {known}")
+            raise ApiError(422, "unknown_parameter", f"There is no parameter {unknown[0][:40]!r} here. {_WHAT}")
         if sum(one is not None for one in (session, turn, fact)) > 1:
-            raise ApiError(422, "several", "Name one of session, turn and fact, or none of them to forget everything.")
+            raise ApiError(422, "several", _WHAT)
         return bot.forget(customer, session_id=session or "", turn_id=turn or 0, fact=fact or "")
 
     return router

@@ -99,8 +99,8 @@ def openai_api(bot: Chatbot, callers: Callers, turns: TurnQueue) -> APIRouter:
 
     @router.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     def nothing(request: Request, path: str) -> None:
-        there = "GET /v1/models, POST /v1/chat/completions"
-        raise ApiError(404, "not_found", f"There is no {request.method} /v1/{path[:80]}. There are: {there}.")
+        there = "There are GET /v1/models and POST /v1/chat/completions."
+        raise ApiError(404, "not_found", f"There is no {request.method} /v1/{path[:80]}. {there}")
 
     return router
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import yaml
 
-from bot.desk_reader import MIN_MESSAGES, check_desk
+from bot.desk_messages import MIN_MESSAGES
+from bot.desk_reader import check_desk
 from bot.problems import RapportError
 from bot.rasa.answers import FALLBACK, OUTSIDE, answers_of, fallback_replies
 from bot.rasa.facts import facts_of
