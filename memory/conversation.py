@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -52,9 +53,9 @@ class Context:
     """Everything remembered that a turn may use.
 
     `number` is the number of the session's last turn, 0 in a new session. `prose` is empty without a chat model;
-    `in_words` puts the digest into words. `promises` are the open commitments, oldest first. `facts` holds
-    the value of each fact that counts now, whichever session it was said in, `told` also what holds earlier or later.
-    `epoch` is the customer's, 0 for one who is not known.
+    `in_words` puts the digest into words, `recall` finds past turns. `promises` are the open commitments, oldest first.
+    `facts` holds the value of each fact that counts now, whichever session it was said in, `told` also what holds
+    earlier or later. `epoch` is the customer's, 0 for one who is not known.
     """
 
     session_id: str
@@ -68,7 +69,7 @@ class Context:
     prose: str = ""
     in_words: Callable[[], str] = field(default=lambda: "", repr=False, compare=False)
     promises: tuple[Commitment, ...] = ()
-    recalled: tuple[Recalled, ...] = ()
+    recall: Callable[[], tuple[Recalled, ...]] = field(default=tuple, repr=False, compare=False)
     facts: Mapping[str, Fact] = field(default_factory=dict)
     told: tuple[Fact, ...] = ()
     epoch: int = 0
@@ -77,6 +78,15 @@ class Context:
     def summary(self) -> str:
         """The prose, or else the digest in words, put into words when asked for: only a chat model asks."""
         return self.prose or self.in_words()
+
+    @cached_property
+    def recalled(self) -> tuple[Recalled, ...]:
+        """Past turns that bear on the message, best first, looked for when first asked for: only a chat model asks.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        return self.recall()
 
     @property
     def last(self) -> Turn | None:
@@ -180,10 +190,7 @@ class ConversationMemory:
             promises = self._crossing(owed, session_id, now)
             standing = told_by(connection, customer_id) if known.told else ()
             told = [fact for fact in standing if self._usable(fact, session_id, now)]
-            k = 0 if "recall" in self.without else self.budgets.recalled_turns
-            recalled = self.recall.search(
-                connection, customer_id, text, query, now, k, exclude={turn.id for turn in buffer}, epoch=epoch
-            )
+            recall = partial(self._recallable, customer_id, session_id, text, query, now, self.budgets.recalled_turns)
             return Context(
                 session_id=session_id,
                 customer_id=customer_id,
@@ -196,14 +203,24 @@ class ConversationMemory:
                 prose=prose,
                 in_words=lambda: self._words(digest, [one for one in promises if one.session_id == session_id]),
                 promises=promises,
-                recalled=tuple(hit for hit in recalled if self._recallable(hit, session_id, now)),
+                recall=partial(recall, exclude={turn.id for turn in buffer}),
                 facts=counting(told, now.date()),
                 told=tuple(told),
                 epoch=epoch,
             )
 
-    def search(self, customer_id: str, text: str, query: NDArray[np.float32], now: datetime, k: int) -> list[Recalled]:
-        """Return up to `k` of all turns of a customer, best first; `query` is the unit vector of `text`, `(384,)`.
+    def search(
+        self,
+        customer_id: str,
+        text: str,
+        query: NDArray[np.float32],
+        now: datetime,
+        k: int,
+        exclude: Collection[int] = (),
+    ) -> list[Recalled]:
+        """Return up to `k` of a customer's turns but those in `exclude`, best first.
+
+        `query` is the unit vector of `text`, of shape `(384,)`.
 
         Raises:
             StoreError: the database cannot be read.
@@ -212,7 +229,7 @@ class ConversationMemory:
             return []
         with self.store.read() as connection:
             epoch = connection.scalar(_EPOCH, {"customer_id": customer_id}) or 0
-            return self.recall.search(connection, customer_id, text, query, now, k, epoch=epoch)
+            return self.recall.search(connection, customer_id, text, query, now, k, exclude, epoch)
 
     def about(self, context: Context, text: str, k: int) -> list[Recalled]:
         """Return up to `k` turns, best first, that may be known now, those of the present session included.
@@ -221,8 +238,7 @@ class ConversationMemory:
             StoreError: the database cannot be read.
         """
         query = self.encoder.encode([text])[0]
-        found = self.search(context.customer_id, text, query, context.now, k)
-        return [hit for hit in found if self._recallable(hit, context.session_id, context.now)]
+        return list(self._recallable(context.customer_id, context.session_id, text, query, context.now, k))
 
     def save(
         self,
@@ -332,8 +348,23 @@ class ConversationMemory:
             return digest
         return self.boundaries.digest(digest, session.last_at, context.now)
 
-    def _recallable(self, hit: Recalled, session_id: str, now: datetime) -> bool:
-        return hit.turn.session_id == session_id or self.boundaries.cross("recall", hit.turn.at, now)
+    def _recallable(
+        self,
+        customer_id: str,
+        session_id: str,
+        text: str,
+        query: NDArray[np.float32],
+        now: datetime,
+        k: int,
+        exclude: Collection[int] = (),
+    ) -> tuple[Recalled, ...]:
+        """Return what `search` finds and may be known in a session."""
+        found = self.search(customer_id, text, query, now, k, exclude)
+        return tuple(
+            hit
+            for hit in found
+            if hit.turn.session_id == session_id or self.boundaries.cross("recall", hit.turn.at, now)
+        )
 
     def _validity(self, context: Context, name: str, value: str, text: str) -> Validity:
         spec = self.specs.get(name)

@@ -148,25 +148,13 @@ class Life:
         for name, fact in context.facts.items():
             where = self._key(str(fact.turn_id))
             yield Remembered("fact", name, to_text(fact.said_at), f"said in {where}", ("fact", name) in used)
-        recalled = set()
-        for place, hit in enumerate(context.recalled, 1):
-            key = self._key(str(hit.turn.id))
-            recalled.add(key)
-            yield Remembered(
-                "turn",
-                key,
-                to_text(hit.turn.at),
-                f"found by recall, number {place}",
-                ("turn", key) in used,
-                round(hit.similarity, 3),
-                round(hit.evidence, 3),
-            )
+        promised = set()
         for one in context.promises:
             key = self._key(str(one.turn_id))
-            recalled.add(key)
+            promised.add(key)
             yield Remembered("promise", key, to_text(one.made_at), one.text, ("turn", key) in used)
         for source in sources:
-            if source["kind"] == "turn" and source["id"] not in recalled:
+            if source["kind"] == "turn" and source["id"] not in promised:
                 why = "looked up for this reply"
                 yield Remembered("turn", source["id"], source["at"], why, used=True)
 

@@ -81,8 +81,7 @@ class SeenMessage:
 class Remembered:
     """Something the bot knew from before, and why; `used` says that the reply is made of it.
 
-    `id` is `CONVERSATION#NUMBER` of a turn, of a summary's last one, or a fact's name. `similarity` and `evidence` are
-    those of recall.
+    `id` is `CONVERSATION#NUMBER` of a turn, of a summary's last one, or a fact's name.
     """
 
     kind: MemoryKind
@@ -90,8 +89,6 @@ class Remembered:
     at: str
     why: str
     used: bool
-    similarity: float | None = None
-    evidence: float | None = None
 
 
 @dataclass(frozen=True)

@@ -46,14 +46,14 @@ _PARTS += [("commitments", "text")]
 
 @pytest.mark.parametrize(("table", "column"), _PARTS)
 @pytest.mark.parametrize("bit", [0x01, 0x80], ids=["another letter", "no letter at all"])
-def test_a_flipped_bit_is_noticed_before_anything_is_answered(
+def test_a_flipped_bit_is_noticed_before_anything_is_said_from_it(
     database: Path, store: Store, said: Talk, table: str, column: str, bit: int
 ) -> None:
     _flip(database, table, column, bit)
     for session in ("s1", "s2", "a new one"):
         said.memory.drop_caches("ada")
         with pytest.raises(StoreError, match=_REFUSED):
-            said.load("what is my order number?", session)
+            _ = said.load("what is my order number?", session).recalled
     with pytest.raises(StoreError, match=_REFUSED):
         store.check()
 
@@ -96,7 +96,7 @@ def test_a_row_moved_to_another_customer_is_noticed(database: Path, said: Talk) 
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("UPDATE turns SET customer_id = 'bob' WHERE id = 1")
     with pytest.raises(StoreError, match="is damaged"):
-        said.load("order", "new", "bob")
+        _ = said.load("order", "new", "bob").recalled
 
 
 def test_forgetting_a_fact_leaves_whole_rows_and_hides_no_damage(database: Path, store: Store, said: Talk) -> None:

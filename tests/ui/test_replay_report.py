@@ -50,7 +50,7 @@ def ordinary(name: str, number: int = 1, **values: object) -> TurnRecord:
 def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A comparison of two runs of 60 conversations, of which one became worse and another remembers something."""
     monkeypatch.setattr(transcripts, "_BLOCK", 2000)  # more blocks than the page keeps unpacked
-    past = Remembered("turn", "c-1#1", "2026-09-02T10:00:00+00:00", "found by recall, number 1", True, 0.8, 0.6)
+    past = Remembered("turn", "c-1#1", "2026-09-02T10:00:00+00:00", "looked up for this reply", True)
     turns = [ordinary(f"c-{number}") for number in range(1, 61)]
     turns[6] = turn("c-7", 1, "Can I get an express zebra?", "No.", "I'm not sure.", action="clarify", score=WRONG)
     turns[8] = ordinary("c-9", memories=(past,), hand_off=True, action="handoff", promise="a colleague will call")

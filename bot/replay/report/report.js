@@ -184,7 +184,7 @@
   };
   const remembered = (memory) => [
     make("b", "", memory.used ? "Used. " : "Known. "), `${called("memories", memory.kind)} `, ...past(memory),
-    `, ${minute(memory.at)}: ${memory.why}`, memory.similarity ? ` (similarity ${memory.similarity})` : ""];
+    `, ${minute(memory.at)}: ${memory.why}`];
   const unfolded = (turn) => {
     const memories = turn.memories || [], used = memories.filter((one) => one.used).length;
     const facts = Object.entries(turn.facts || {}), times = Object.entries(turn.ms || {});

@@ -150,7 +150,7 @@ def test_promises_are_in_the_report(tmp_path: Path) -> None:
 
 
 def test_memory_that_was_used_is_told(tmp_path: Path) -> None:
-    past = Remembered("turn", "c-1#1", "2026-09-02T10:00:00+00:00", "found by recall, number 1", True, 0.8, 0.6)
+    past = Remembered("turn", "c-1#1", "2026-09-02T10:00:00+00:00", "looked up for this reply", True)
     run = write_run(
         tmp_path / "run",
         [turn("c-1", 1, "how long?", "5 days", "5 days"), turn("c-1", 2, "again?", "5", "5", memories=(past,))],
