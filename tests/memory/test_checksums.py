@@ -58,6 +58,13 @@ def test_a_flipped_bit_is_noticed_before_anything_is_said_from_it(
         store.check()
 
 
+def test_a_damaged_turn_stops_no_other_session_until_it_is_looked_for(database: Path, said: Talk) -> None:
+    _flip(database, "turns", "text")
+    context = said.load("hello again", "a new one")
+    with pytest.raises(StoreError, match=_REFUSED):
+        _ = context.recalled
+
+
 def test_looking_back_notices_it_too(database: Path, store: Store, said: Talk) -> None:
     looks: dict[str, Callable[[], object]] = {
         "turns": lambda: transcript(store, "s1", "ada"),
