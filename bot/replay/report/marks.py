@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 Marked = list[str]  # pieces that are the same and pieces that differ in turn, beginning with what is the same
@@ -18,14 +19,18 @@ def mark(left: str, right: str) -> tuple[Marked, Marked]:
     ours, theirs = _TOKEN.findall(left), _TOKEN.findall(right)
     if len(ours) * len(theirs) > _MOST:
         return ["", left], ["", right]
-    matcher = SequenceMatcher(None, ours, theirs, autojunk=False)
-    if matcher.quick_ratio() < _ALIKE or matcher.ratio() < _ALIKE:  # the first is never less, and found sooner
+    words = SequenceMatcher(None, _words(ours), _words(theirs), autojunk=False)
+    if words.quick_ratio() < _ALIKE or words.ratio() < _ALIKE:  # the first is never less, and found sooner
         return ["", left], ["", right]
     marked: tuple[Marked, Marked] = ([""], [""])
-    for kind, a, b, c, d in matcher.get_opcodes():
+    for kind, a, b, c, d in SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes():
         for pieces, words in zip(marked, (ours[a:b], theirs[c:d]), strict=True):
             _append(pieces, "".join(words), same=kind == "equal")
     return marked
+
+
+def _words(tokens: Sequence[str]) -> list[str]:
+    return [token for token in tokens if not token.isspace()]  # which every two texts have in common
 
 
 def _append(pieces: Marked, text: str, *, same: bool) -> None:
