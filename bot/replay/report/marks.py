@@ -19,8 +19,8 @@ def mark(left: str, right: str) -> tuple[Marked, Marked]:
     ours, theirs = _TOKEN.findall(left), _TOKEN.findall(right)
     if len(ours) * len(theirs) > _MOST:
         return ["", left], ["", right]
-    words = SequenceMatcher(None, _words(ours), _words(theirs), autojunk=False)
-    if words.quick_ratio() < _ALIKE or words.ratio() < _ALIKE:  # the first is never less, and found sooner
+    common = SequenceMatcher(None, _words(ours), _words(theirs), autojunk=False)
+    if common.quick_ratio() < _ALIKE or common.ratio() < _ALIKE:  # the first is never less, and found sooner
         return ["", left], ["", right]
     marked: tuple[Marked, Marked] = ([""], [""])
     for kind, a, b, c, d in SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes():
