@@ -132,7 +132,8 @@ def _resident(pid: int) -> float:
 
 def _send(conversations: Sequence[Conversation], home: Path) -> float:
     """Return the seconds in which a running bot answers the same turns, one after another."""
-    key = Keys(home).add("benchmark", ("chat",))
+    keys = Keys(home)
+    key = keys.add(f"benchmark-{len(keys.all())}", ("chat",))
     with _served(home) as url, httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}) as client:
         sessions = []
         for conversation in conversations:
