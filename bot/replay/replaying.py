@@ -45,7 +45,7 @@ from bot.replay.run_folder import (
     to_line,
     write_value,
 )
-from bot.replay.scores import judge, scores_of, sum_up
+from bot.replay.scores import Meaning, judge, scores_of, sum_up
 from bot.replay.staging import LOG, Staging
 
 Progress = Callable[[str, float], None]
@@ -209,6 +209,7 @@ class _Worker:
     def __init__(self, plan: Plan, state: State, work: Path) -> None:
         self._plan, self._state, self.work = plan, state, work
         self._staging = Staging(work / LOG)
+        self._meaning = Meaning(state.models.encoder)
         self._scratch = work / _SCRATCH / str(os.getpid())
         self._scratch.mkdir(parents=True, exist_ok=True)
         gc.freeze()  # the models, which no collection needs to go through
@@ -218,8 +219,7 @@ class _Worker:
         today = datetime.fromisoformat(self._staging.log.last)
         with closing(Life(self._state, self._scratch, today, live=self._plan.live)) as life:
             lived = list(life.run(self._staging.unit(number)))
-        desk, encoder = self._state.desk, self._state.models.encoder
-        records = judge([record for record, _ in lived], desk, encoder, live=self._plan.live)
+        records = judge([record for record, _ in lived], self._state.desk, self._meaning, live=self._plan.live)
         lived = ordered(list(zip(records, (timing for _, timing in lived), strict=True)))
         folder = _unit(self.work, number)
         draft = folder.with_suffix(f".{os.getpid()}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +18,32 @@ from retrieval import Encoder
 _SERVES = frozenset({"answer", "look_up", "recap", "ask", "confirm", "handoff", "forget"})
 _WORDS = frozenset({"answer", "look_up", "recap", "quote", "handoff"})  # replies that say something of their own
 _FAILS = frozenset({"not_understood", "out_of_scope", "failed", "too_long", "empty", "not_text", "clarify"})
+_KEPT = 4000  # vectors of replies that are kept: 6 MB
 APART = 0.6  # the cosine of two replies below which they do not say the same
 
-Vectors = Mapping[str, NDArray[np.float32]]
+Vector = NDArray[np.float32]
 
 
-def judge(records: Sequence[TurnRecord], desk: Desk, encoder: Encoder, *, live: bool = False) -> list[TurnRecord]:
+class Meaning:
+    """How near two replies are: the bot's, whose vectors are kept, since it says most of them often, and others."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        """Compare by an encoder's vectors."""
+        self._encoder = encoder
+        # Each by itself: where batches change bits, what was said before would else decide on them.
+        self._of_reply = lru_cache(_KEPT)(lambda reply: encoder.encode([reply])[0])
+
+    def similarities(self, records: Sequence[TurnRecord]) -> dict[tuple[str, int], float]:
+        """Return the cosine of the bot's reply and the other, by the turn's key, of those turns that are compared."""
+        compared = [record for record in records if _compared(record)]
+        said = list(dict.fromkeys(record.said for record in compared))
+        vectors: dict[str, Vector] = dict(zip(said, self._encoder.encode(said), strict=True))
+        return {one.key: round(float(self._of_reply(one.reply) @ vectors[one.said]), 3) for one in compared}
+
+
+def judge(records: Sequence[TurnRecord], desk: Desk, meaning: Meaning, *, live: bool = False) -> list[TurnRecord]:
     """Return turns, in the order in which they were lived, with their scores, and in `live` runs which are apart."""
-    spoken = [record for record in records if _compared(record)]
-    texts = list(dict.fromkeys(text for record in spoken for text in (record.reply, record.said)))
-    vectors: Vectors = dict(zip(texts, encoder.encode(texts), strict=True))
+    similarities = meaning.similarities(records)
     conversations: dict[str, list[TurnRecord]] = defaultdict(list)
     for record in records:
         conversations[record.conversation].append(record)
@@ -39,14 +56,14 @@ def judge(records: Sequence[TurnRecord], desk: Desk, encoder: Encoder, *, live: 
     judged = []
     for record in records:
         known = told[record.customer]
-        score = _score(record, desk, vectors, known)
+        score = _score(record, desk, similarities.get(record.key), known)
         known |= set(record.facts)
         apart = live and _apart(record, score)
         judged.append(replace(record, score=replace(score, handoff=handoffs[record.key]), apart=apart))
     return judged
 
 
-def _score(record: TurnRecord, desk: Desk, vectors: Vectors, known: set[str]) -> TurnScore:
+def _score(record: TurnRecord, desk: Desk, similarity: float | None, known: set[str]) -> TurnScore:
     served = _served(record, desk)
     unanswered = record.failure or record.action in _FAILS
     words = bool(record.seen) and record.action in _WORDS
@@ -56,7 +73,7 @@ def _score(record: TurnRecord, desk: Desk, vectors: Vectors, known: set[str]) ->
     return TurnScore(
         intent=record.intents[0][0] == record.label if record.label and record.intents else None,
         answer=served,
-        similarity=round(float(vectors[record.reply] @ vectors[record.said]), 3) if _compared(record) else None,
+        similarity=similarity,
         particulars=len(facts),
         kept=sum(f" {fact} " in reply for fact in facts),
         asked_known=record.action == "ask" and record.pending.get("fact") in known,
