@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -190,7 +190,12 @@ class ConversationMemory:
             promises = self._crossing(owed, session_id, now)
             standing = told_by(connection, customer_id) if known.told else ()
             told = [fact for fact in standing if self._usable(fact, session_id, now)]
-            recall = partial(self._recallable, customer_id, session_id, text, query, now, self.budgets.recalled_turns)
+
+            def recall() -> tuple[Recalled, ...]:
+                shown = {turn.id for turn in buffer}
+                found = self.search(customer_id, text, query, now, self.budgets.recalled_turns, shown)
+                return tuple(hit for hit in found if self._recallable(hit, session_id, now))
+
             return Context(
                 session_id=session_id,
                 customer_id=customer_id,
@@ -203,7 +208,7 @@ class ConversationMemory:
                 prose=prose,
                 in_words=lambda: self._words(digest, [one for one in promises if one.session_id == session_id]),
                 promises=promises,
-                recall=partial(recall, exclude={turn.id for turn in buffer}),
+                recall=recall,
                 facts=counting(told, now.date()),
                 told=tuple(told),
                 epoch=epoch,
@@ -238,7 +243,8 @@ class ConversationMemory:
             StoreError: the database cannot be read.
         """
         query = self.encoder.encode([text])[0]
-        return list(self._recallable(context.customer_id, context.session_id, text, query, context.now, k))
+        found = self.search(context.customer_id, text, query, context.now, k)
+        return [hit for hit in found if self._recallable(hit, context.session_id, context.now)]
 
     def save(
         self,
@@ -348,23 +354,8 @@ class ConversationMemory:
             return digest
         return self.boundaries.digest(digest, session.last_at, context.now)
 
-    def _recallable(
-        self,
-        customer_id: str,
-        session_id: str,
-        text: str,
-        query: NDArray[np.float32],
-        now: datetime,
-        k: int,
-        exclude: Collection[int] = (),
-    ) -> tuple[Recalled, ...]:
-        """Return what `search` finds and may be known in a session."""
-        found = self.search(customer_id, text, query, now, k, exclude)
-        return tuple(
-            hit
-            for hit in found
-            if hit.turn.session_id == session_id or self.boundaries.cross("recall", hit.turn.at, now)
-        )
+    def _recallable(self, hit: Recalled, session_id: str, now: datetime) -> bool:
+        return hit.turn.session_id == session_id or self.boundaries.cross("recall", hit.turn.at, now)
 
     def _validity(self, context: Context, name: str, value: str, text: str) -> Validity:
         spec = self.specs.get(name)

@@ -1,8 +1,8 @@
 """Recall: a customer's past turns, found by meaning, by words and by date, each with the turns around it.
 
-Whose memory it is comes first: every customer has an index of their own, built from their rows when they write and
-kept while it is among the most recently used. So the cost of one customer's turn does not grow with other customers'
-data, and nobody's turns can turn up in another's memory.
+Whose memory it is comes first: every customer has an index of their own, built from their rows when somebody looks for
+what they said and kept while it is among the most recently used. So the cost of one customer's turn does not grow with
+other customers' data, and nobody's turns can turn up in another's memory.
 """
 
 from __future__ import annotations

@@ -151,6 +151,20 @@ def test_the_chat_model_is_shown_the_summary_and_what_is_owed(make_bot: Callable
     assert "Earlier in this conversation:" in prompt
 
 
+def test_the_chat_model_is_shown_what_was_said_in_earlier_sessions_and_the_reply_says_so(
+    make_bot: Callable[..., Chatbot],
+) -> None:
+    model = scripted()
+    bot = make_bot(chat_model=model)
+    said = bot.respond("how long does delivery to the Isle of Lewis take?", "s1", "nora")
+    reply = bot.respond(QUESTION, "s2", "nora")
+    assert "Isle of Lewis" in model.asked[-1]
+    assert str(said.turn_id) in [source.id for source in reply.sources if source.kind == "turn"]
+    stranger = bot.respond(QUESTION, "s3", "tom")
+    assert "Isle of Lewis" not in model.asked[-1]
+    assert "turn" not in [source.kind for source in stranger.sources]
+
+
 def test_failed_summary_changes_nothing_and_is_tried_again(make_bot: Callable[..., Chatbot]) -> None:
     bot = make_bot()
     for _ in range(20):
