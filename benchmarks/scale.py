@@ -119,7 +119,9 @@ def measure(encoder_at: Path, file: Path) -> dict[str, float]:
 
     def recall(place: int) -> float:
         begun = time.perf_counter()
-        recalled = memory.load("new", _CUSTOMER, texts[place], queries[place], _NOW).recalled
+        text, query, most = texts[place], queries[place], memory.budgets.recalled_turns
+        with memory.store.read() as connection:
+            recalled = memory.recall.search(connection, _CUSTOMER, text, query, _NOW, most)
         assert recalled and all(hit.turn.session_id.startswith(f"{_CUSTOMER}.") for hit in recalled)
         return (time.perf_counter() - begun) * 1000
 

@@ -22,7 +22,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import regex
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, BaseMessage
@@ -207,17 +206,17 @@ class Extractive(FakeListChatModel):
 
 def measure_rapport(talks: list[Talk], encoder: Encoder, note: Callable[[str, Talk, int, str], None]) -> None:
     """Let our memory keep the conversations, and note summaries alone and with facts and commitments."""
-    query, now = np.eye(1, 384, dtype=np.float32)[0], datetime.now(timezone.utc)
+    now = datetime.now(timezone.utc)
     with tempfile.TemporaryDirectory() as folder:
         store = Store(f"sqlite:///{folder}/rapport.db")
         memory = ConversationMemory(store, encoder, SPECS)
         for number, talk in enumerate(talks):
             session = f"talk-{number}"
             for upto, (text, reply) in enumerate(talk.turns, 1):
-                context = memory.load(session, session, text, query, now)
+                context = memory.load(session, session, text, now)
                 facts = {spec.name: value for spec in SPECS if (value := spec.find(text))}
                 decision = {"written_by": "colleague"}
-                memory.save(context, text, reply, decision, facts=facts, query=query, handed_over=False)
+                memory.save(context, text, reply, decision, facts=facts, handed_over=False)
                 if upto in judged(talk):
                     digest, promised = session_digest(store, session), commitments(store, session)
                     kept = [fact.value for fact in facts_of(store, session)] + [one.text for one in promised]

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import run_in_executor
+from numpy.typing import NDArray
 
 from bot.answers import Answers, Rendered
 from bot.calls import ChatInput, RepeatedKeyError, arguments, make_ids
@@ -42,7 +44,7 @@ from bot.stopwatch import Stopwatch
 from bot.turn import Forget, Kept, Reply, Understood, kept_reply, whole, word_by_word
 from memory import ConversationMemory, Store
 from memory.boundaries import Boundaries, Kind
-from memory.conversation import Budgets, Context, ForgottenError, WrongCustomerError
+from memory.conversation import Budgets, ForgottenError, WrongCustomerError
 from memory.history import sessions, turn_of_request
 from memory.joining import join
 from memory.places import Scope
@@ -169,7 +171,7 @@ class Chatbot(Runnable[ChatInput, Reply]):
             StoreError: the database cannot be read.
         """
         session_id, customer_id = make_ids(session_id, customer_id)
-        context = self._load("", session_id, customer_id)
+        context = self.memory.load(session_id, customer_id, "", self.clock())
         past = self.recaps.last_session(context)
         name = "greeting_returning" if past.outcome == "found" or context.facts else "greeting"
         memory = f"{past.values.get('memory', '')} {self.recaps.owed(context)}"
@@ -233,16 +235,16 @@ class Chatbot(Runnable[ChatInput, Reply]):
         session_id, customer_id = make_ids(session_id, customer_id)
         started, models = time.perf_counter(), self.models
         text, value = read_correction(self.desk, fact, value, self.settings.max_message_chars)
-        query = models.encoder.encode([text])[0]
+        vector = models.encoder.encode([text])[0]
         with self._locks.hold(session_id):
-            context = self.memory.load(session_id, customer_id, text, query, self.clock())
+            context = self.memory.load(session_id, customer_id, text, self.clock())
             if fact in context.facts and context.facts[fact].value == value:
                 raise CorrectionError(f"That is what I remember already: {value}.")
             rendered = self._answers.correction(fact, value, context)
             # Said on purpose: it counts also where it differs from the old value in case and marks alone.
             context = replace(context, facts={name: known for name, known in context.facts.items() if name != fact})
             understood = Understood((("", 0.0),), in_scope=True, facts={fact: value})
-            return self._keep(Gathered(text, context, query, understood, rendered, models), started)
+            return self._keep(Gathered(text, context, vector, understood, rendered, models), started)
 
     def tell(self, text: str, session_id: str, customer_id: str = "", *, key: str = "") -> int:
         """Keep what a colleague wrote to the customer in a session, as theirs, and return the turn's id.
@@ -343,19 +345,19 @@ class Chatbot(Runnable[ChatInput, Reply]):
         encoded, heard = models.encoder.expect(kept), None if refusal else models.classifier.expect(kept)
         with self._working:
             watch = Stopwatch()
-            query = encoded()
+            vector = self._vector(encoded)
             watch.lap("encode")
-            context = self.memory.load(session_id, customer_id, kept, query, self.clock())
+            context = self.memory.load(session_id, customer_id, kept, self.clock())
             watch.lap("memory")
             if heard is None:
                 values = {"length": f"{len(text):,}", "limit": f"{limit:,}"}
                 words, wording = self._answers.say(refusal, context, values)
                 rendered = Rendered(words, refusal, wording=wording, state="open")
                 nothing = Understood((("", 0.0),), in_scope=False)
-                return Gathered(kept, context, query, nothing, rendered, models, timings=watch.laps)
-            vector, earlier = heard(), models.heard.earlier(context.buffer)
+                return Gathered(kept, context, vector, nothing, rendered, models, timings=watch.laps)
+            meant, earlier = heard(), models.heard.earlier(context.buffer)
             surely = models.thresholds.answer
-            understood = understand(self.desk, models.classifier, kept, context, vector, earlier, surely)
+            understood = understand(self.desk, models.classifier, kept, context, meant, earlier, surely)
             understood = replace(
                 understood,
                 wants_colleague=hand_over,
@@ -364,15 +366,20 @@ class Chatbot(Runnable[ChatInput, Reply]):
                 to_forget=facts_to_forget(self.desk, kept) if self.desk.answers[understood.intent].forget else (),
             )
             watch.lap("understand")
-            find = partial(models.find, kept, query)
-            action, candidates = decide(self.desk, models.thresholds, understood, context, find)
+            action, candidates = decide(
+                self.desk, models.thresholds, understood, context, lambda: models.find(kept, encoded())
+            )
             if isinstance(action, Forget) and action.confirmed:
                 for fact in action.facts or ("",):
                     self.forget(customer_id, fact=fact)
-                context = self.memory.load(session_id, customer_id, kept, query, context.now)
+                context = self.memory.load(session_id, customer_id, kept, context.now)
             rendered = self._answers.render(action, context, candidates, kept)
             watch.lap("decide")
-            return Gathered(kept, context, query, understood, rendered, models, vector, watch.laps)
+            return Gathered(kept, context, vector, understood, rendered, models, meant, watch.laps)
+
+    def _vector(self, encoded: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32] | None:
+        """Return the vector `(384,)` that is kept with a turn, by which it is found later."""
+        return encoded()
 
     def _write(self, turn: Gathered) -> Iterator[Reply]:
         """Yield the chat model's pieces and note its text; nothing where there is none or where it fails."""
@@ -402,12 +409,12 @@ class Chatbot(Runnable[ChatInput, Reply]):
             kept.text,
             kept.decision,
             facts=turn.understood.told,
-            query=turn.query,
             handed_over=kept.handed_over,
+            vector=turn.vector,
             key=key,
         )
-        if turn.vector is not None:
-            turn.models.heard.keep(turn_id, turn.vector)
+        if turn.heard is not None:
+            turn.models.heard.keep(turn_id, turn.heard)
         watch.lap("save")
         if self._generation is not None:
             summarise, ids = self.memory.summarise, (context.session_id, context.customer_id)
@@ -418,7 +425,3 @@ class Chatbot(Runnable[ChatInput, Reply]):
     def _use(self, models: Models) -> None:
         """Let the turns that begin from now on be understood by other models."""
         self.models = models
-
-    def _load(self, text: str, session_id: str, customer_id: str) -> Context:
-        query = self.models.encoder.encode([text])[0]
-        return self.memory.load(session_id, customer_id, text, query, self.clock())

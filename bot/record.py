@@ -20,17 +20,18 @@ from memory.store import to_text
 class Gathered:
     """What one turn gathers: the message with its unit vectors, its context, and what was decided to say.
 
-    `query` is the encoder's vector `(384,)`; `vector` is the classifier's, None where it was not asked. `written` is
-    a chat model's reply, empty where the desk's own words stand. `timings` are milliseconds by stage.
+    `vector` `(384,)` is the encoder's, None where it is not kept; `heard` is the classifier's, None where it was not
+    asked. `written` is a chat model's reply, empty where the desk's own words stand. `timings` are milliseconds by
+    stage.
     """
 
     text: str
     context: Context
-    query: NDArray[np.float32]
+    vector: NDArray[np.float32] | None
     understood: Understood
     rendered: Rendered
     models: Models
-    vector: NDArray[np.float32] | None = None
+    heard: NDArray[np.float32] | None = None
     timings: dict[str, float] = field(default_factory=dict)
     written: str = ""
 

@@ -171,8 +171,8 @@ class ConversationMemory:
         self.recall.forget(customer_id)
         self.when_forgotten()
 
-    def load(self, session_id: str, customer_id: str, text: str, query: NDArray[np.float32], now: datetime) -> Context:
-        """Return what is remembered that bears on a new message; `query` is its unit vector of shape `(384,)`.
+    def load(self, session_id: str, customer_id: str, text: str, now: datetime) -> Context:
+        """Return what is remembered that bears on a new message.
 
         Raises:
             WrongCustomerError: the session belongs to another customer.
@@ -193,7 +193,7 @@ class ConversationMemory:
 
             def recall() -> tuple[Recalled, ...]:
                 shown = {turn.id for turn in buffer}
-                found = self.search(customer_id, text, query, now, self.budgets.recalled_turns, shown)
+                found = self.search(customer_id, text, now, self.budgets.recalled_turns, shown)
                 return tuple(hit for hit in found if self._recallable(hit, session_id, now))
 
             return Context(
@@ -218,20 +218,18 @@ class ConversationMemory:
         self,
         customer_id: str,
         text: str,
-        query: NDArray[np.float32],
         now: datetime,
         k: int,
         exclude: Collection[int] = (),
     ) -> list[Recalled]:
         """Return up to `k` of a customer's turns but those in `exclude`, best first.
 
-        `query` is the unit vector of `text`, of shape `(384,)`.
-
         Raises:
             StoreError: the database cannot be read.
         """
         if "recall" in self.without:
             return []
+        query = self.encoder.encode([text])[0]
         with self.store.read() as connection:
             epoch = connection.scalar(_EPOCH, {"customer_id": customer_id}) or 0
             return self.recall.search(connection, customer_id, text, query, now, k, exclude, epoch)
@@ -242,8 +240,7 @@ class ConversationMemory:
         Raises:
             StoreError: the database cannot be read.
         """
-        query = self.encoder.encode([text])[0]
-        found = self.search(context.customer_id, text, query, context.now, k)
+        found = self.search(context.customer_id, text, context.now, k)
         return [hit for hit in found if self._recallable(hit, context.session_id, context.now)]
 
     def save(
@@ -254,12 +251,13 @@ class ConversationMemory:
         decision: Mapping[str, Any],
         *,
         facts: Mapping[str, str],
-        query: NDArray[np.float32],
         handed_over: bool,
+        vector: NDArray[np.float32] | None = None,
         key: str = "",
     ) -> int:
         """Keep a turn with its vector, facts, promises and the digest in one transaction; return the turn's id.
 
+        `vector` `(384,)` is the message's; without it, it is made when turns of the customer are first looked for.
         `key` is what a repeated request is known by (`history.turn_of_request`); a session keeps one turn of each.
 
         What a reply promises is what the decision says it does; only a colleague's reply is read for promises, since
@@ -284,7 +282,8 @@ class ConversationMemory:
                 "request_key": hash_key(key) if key else None,
             }
             turn_id: int = connection.execute(_ADD_TURN, row).inserted_primary_key[0]  # type: ignore[index]
-            store_vectors(connection, self.encoder, [turn_id], query.reshape(1, -1))
+            if vector is not None:
+                store_vectors(connection, self.encoder, [turn_id], vector.reshape(1, -1))
             told = {name: (value, self._validity(context, name, value, text)) for name, value in facts.items()}
             keep_facts(connection, context.customer_id, turn_id, told, context.facts, context.now)
             keep_commitments(connection, context.customer_id, turn_id, _promises(reply, decision), context.now)
@@ -304,10 +303,10 @@ class ConversationMemory:
             ForgottenError: something of the customer was forgotten meanwhile; nothing is kept.
             StoreError: the database cannot be read or written; nothing is kept.
         """
-        query = self.encoder.encode([text])[0]
-        context = self.load(session_id, customer_id, text, query, now)
+        vector = self.encoder.encode([text])[0]
+        context = self.load(session_id, customer_id, text, now)
         decision = {"action": "colleague", "written_by": "colleague"}
-        return self.save(context, "", text, decision, facts={}, query=query, handed_over=context.handed_over, key=key)
+        return self.save(context, "", text, decision, facts={}, handed_over=context.handed_over, vector=vector, key=key)
 
     def summarise(self, session_id: str, customer_id: str, writer: SummaryWriter) -> bool:
         """Let a chat model bring the prose summary of a session up to date; return whether it did."""

@@ -39,10 +39,6 @@ class Encoder(Embeddings):
         """Return what gives the unit vector `(384,)` of a text when it is called; others may encode it before."""
         return self._model.expect(text)
 
-    def encode_ahead(self, texts: Sequence[str]) -> None:
-        """Encode texts in batches; `encode` then knows each of them, until others are encoded ahead."""
-        self._model.run_ahead(texts)
-
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a text takes, untruncated."""
         return self._model.count_tokens(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ class OnnxModel:
             vector = known["vector"]
             return lambda: vector
         if self._together is None:
-            return lambda: self.run([text])["vector"][0]
+            return cache(lambda: self.run([text])["vector"][0])
         return self._together.expect(self.tokenizer.encode(text), self._states)
 
     def run(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> dict[str, NDArray[np.float32]]:

@@ -38,13 +38,13 @@ class Together:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: list[ref[_Ticket]] = []  # of a turn that failed nobody holds the ticket any more
+        self._waiting: list[ref[_Ticket]] = []  # of a turn that has ended without asking nobody holds the ticket
 
     def expect(self, encoding: Any, states: States) -> Callable[[], NDArray[np.float32]]:
         """Return what gives the unit vector `(384,)` of a message's tokens, once it is asked."""
         ticket = _Ticket(encoding)
         with self._lock:
-            self._waiting.append(ref(ticket))
+            self._waiting = [*(one for one in self._waiting if one() is not None), ref(ticket)]
         return lambda: self._vector(ticket, states)
 
     def _vector(self, mine: _Ticket, states: States) -> NDArray[np.float32]:

@@ -328,8 +328,7 @@ def _come(bot: Chatbot, customer: str) -> None:
 def _recalls(bot: Chatbot, shown: dict[str, Any]) -> bool:
     """Return whether a customer who says the same again in a new session is reminded of a turn, by its own vector."""
     text = shown["message"]
-    query = bot.models.encoder.encode([text])[0]
-    context = bot.memory.load("another", shown["customer"], text, query, bot.clock())
+    context = bot.memory.load("another", shown["customer"], text, bot.clock())
     return any(hit.turn.id == shown["turn_id"] and hit.similarity > _SAME for hit in context.recalled)
 
 

@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bot.calls import make_ids
 from bot.chatbot import Chatbot
 from bot.message import read_apart
@@ -36,12 +39,13 @@ class RelivingChatbot(Chatbot):
     """A bot that lives through logged conversations: its order of a turn, with another reply kept."""
 
     def encode_ahead(self, texts: Sequence[str]) -> None:
-        """Encode messages in batches, for turns that follow: each is then not encoded by itself."""
-        kept = [self.kept_text(text) for text in texts]
-        encoder, classifier, thresholds = self.models.encoder, self.models.classifier, self.models.thresholds
-        encoder.encode_ahead(kept)
+        """Let the classifier encode messages in batches, for turns that follow: each is then not encoded by itself."""
+        kept, classifier = [self.kept_text(text) for text in texts], self.models.classifier
         classifier.encode_ahead(kept)
-        classifier.encode_ahead([*kept, *read_apart(self.desk, classifier, kept, thresholds.answer)])
+        classifier.encode_ahead([*kept, *read_apart(self.desk, classifier, kept, self.models.thresholds.answer)])
+
+    def _vector(self, encoded: Callable[[], NDArray[np.float32]]) -> None:
+        """Keep none: few of the turns that are lived again are ever looked for, and those are encoded then."""
 
     def relive(
         self, raw: str, session_id: str, customer_id: str, instead: Callable[[Lived], Kept] | None = None

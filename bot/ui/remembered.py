@@ -84,8 +84,7 @@ def search(bot: Chatbot, customer: str, text: str) -> Section:
         StoreError: the database cannot be read.
     """
     text = clean(text)[: bot.settings.max_message_chars]
-    query = bot.models.encoder.encode([text])[0]
-    hits = bot.memory.search(customer, text, query, bot.clock(), _MOST_FOUND)
+    hits = bot.memory.search(customer, text, bot.clock(), _MOST_FOUND)
     found = [hit for hit in hits if hit.evidence >= _FOUND]
     title = f"Found for “{text}”"
     if found:

@@ -363,7 +363,7 @@ def test_messages_sent_at_once_to_one_session_are_answered_in_order(bot: Chatbot
 
 def test_digest_takes_over_what_leaves_the_buffer(bot: Chatbot) -> None:
     say(bot, "where is my order", "R-10234", *["how long does delivery take?"] * 20)
-    context = bot.memory.load("s1", "nora", "hi", bot.models.encoder.encode(["hi"])[0], bot.clock())
+    context = bot.memory.load("s1", "nora", "hi", bot.clock())
     assert context.digest.covers == context.buffer[0].number - 1
     assert "Where is my order?" in dict(context.digest.topics)
     assert "Where is my order?" in dict(session_digest(bot.memory.store, "s1").topics)

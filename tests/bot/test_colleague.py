@@ -40,8 +40,7 @@ def test_nothing_of_it_is_taken_for_the_customers_words(told: Chatbot) -> None:
     assert facts_of(told.memory.store, "nora") == []
     turn = transcript(told.memory.store, "s1", "nora")[-1]
     assert (turn.text, turn.reply, turn.by_colleague) == ("", WROTE, True)
-    nothing = told.models.encoder.encode([""])[0]
-    messages = told.memory.load("s1", "nora", "", nothing, told.clock()).messages()
+    messages = told.memory.load("s1", "nora", "", told.clock()).messages()
     assert [one.type for one in messages] == ["human", "ai", "human", "ai", "ai"]
     assert [one.name for one in messages] == [None, None, None, None, "colleague"]
 
@@ -101,8 +100,7 @@ def test_its_vector_is_made_again_from_its_own_words(told: Chatbot) -> None:
     with told.memory.store.write() as connection:
         connection.exec_driver_sql("DELETE FROM vectors")
     told.memory.drop_caches("nora")
-    query = told.models.encoder.encode([WROTE])[0]
-    found = told.memory.search("nora", WROTE, query, told.clock(), 1)
+    found = told.memory.search("nora", WROTE, told.clock(), 1)
     assert found[0].similarity == pytest.approx(1.0, abs=1e-4)
 
 

@@ -39,11 +39,10 @@ def api(bot: Chatbot) -> tuple[TestClient, Visitors]:
 
 def test_a_turn_under_way_does_not_bring_back_what_is_forgotten(bot: Chatbot) -> None:
     bot.respond(SAID, "s1", "nora")
-    query = bot.models.encoder.encode(["hi"])[0]
-    stale = bot.memory.load("s2", "nora", "hi", query, bot.clock())
+    stale = bot.memory.load("s2", "nora", "hi", bot.clock())
     bot.forget("nora")
     with pytest.raises(ForgottenError):
-        bot.memory.save(stale, "hi", "hello", {}, facts={}, query=query, handed_over=False)
+        bot.memory.save(stale, "hi", "hello", {}, facts={}, handed_over=False)
     with pytest.raises(StoreError, match="Nothing is held"):
         export(bot.memory.store, "nora")
 
@@ -51,11 +50,10 @@ def test_a_turn_under_way_does_not_bring_back_what_is_forgotten(bot: Chatbot) ->
 @pytest.mark.parametrize("what", ["session_id", "turn_id", "fact"])
 def test_a_turn_that_has_read_a_forgotten_part_is_not_kept(bot: Chatbot, what: str) -> None:
     turn = bot.respond("my email is nora@example.com", "s1", "nora").turn_id
-    query = bot.models.encoder.encode(["hi"])[0]
-    stale = bot.memory.load("s2", "nora", "hi", query, bot.clock())
+    stale = bot.memory.load("s2", "nora", "hi", bot.clock())
     bot.forget("nora", **{what: {"session_id": "s1", "turn_id": turn, "fact": "email"}[what]})  # type: ignore[arg-type]
     with pytest.raises(ForgottenError):
-        bot.memory.save(stale, "hi", "nora@example.com", {}, facts={}, query=query, handed_over=False)
+        bot.memory.save(stale, "hi", "nora@example.com", {}, facts={}, handed_over=False)
     assert "nora@example.com" not in json.dumps(export(bot.memory.store, "nora"))
     assert bot.respond("hello again", "s2", "nora").turn_id
 
@@ -77,19 +75,19 @@ def test_a_reply_that_is_written_while_everything_is_forgotten_is_not_kept(make_
 
 def test_others_turns_under_way_are_kept(bot: Chatbot) -> None:
     bot.respond(SAID, "s1", "nora")
-    query = bot.models.encoder.encode(["hi"])[0]
-    under_way = bot.memory.load("t1", "tom", "hi", query, bot.clock())
+    under_way = bot.memory.load("t1", "tom", "hi", bot.clock())
     bot.forget("nora")
-    assert bot.memory.save(under_way, "hi", "hello", {}, facts={}, query=query, handed_over=False)
+    assert bot.memory.save(under_way, "hi", "hello", {}, facts={}, handed_over=False)
 
 
 def test_a_running_bot_drops_what_another_process_has_forgotten(make_bot: Callable[..., Chatbot]) -> None:
     serving, command = make_bot(), make_bot()
     serving.respond("my email is nora@example.com", "s1", "nora")
-    query = serving.models.encoder.encode(["my email is nora@example.com"])[0]
-    assert serving.memory.load("s2", "nora", "email", query, serving.clock()).recalled[0].similarity > 0.99
+    assert (
+        serving.memory.load("s2", "nora", "my email is nora@example.com", serving.clock()).recalled[0].similarity > 0.99
+    )
     command.forget("nora", fact="email")
-    (left,) = serving.memory.load("s2", "nora", "email", query, serving.clock()).recalled
+    (left,) = serving.memory.load("s2", "nora", "my email is nora@example.com", serving.clock()).recalled
     assert "nora@example.com" not in left.turn.text
     assert left.similarity < 0.95
 

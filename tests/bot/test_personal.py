@@ -43,7 +43,7 @@ def test_a_tool_that_fails_says_where_and_not_what_it_was_asked(bot: Chatbot) ->
         """Fail."""
         raise KeyError(order_number)
 
-    context = bot.memory.load("s1", "nora", "hi", bot.models.encoder.encode(["hi"])[0], bot.clock())
+    context = bot.memory.load("s1", "nora", "hi", bot.clock())
     answers = Answers(bot.desk, {answer.tool: look_up}, bot.recaps)
     with pytest.raises(ToolError, match=r"KeyError in test_personal.py, line \d+") as failed:
         answers.render(Answer(intent, {answer.needs[0]: "R-10234"}), context, [], "R-10234")

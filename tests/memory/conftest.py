@@ -54,8 +54,7 @@ class Talk:
         self.clock = clock
 
     def load(self, text: str = "hello", session: str = "s1", customer: str = "ada") -> Any:
-        query = self.memory.encoder.encode([text])[0]
-        return self.memory.load(session, customer, text, query, self.clock.now)
+        return self.memory.load(session, customer, text, self.clock.now)
 
     def __call__(
         self,
@@ -67,10 +66,10 @@ class Talk:
         decision: Mapping[str, Any] | None = None,
         handed_over: bool = False,
     ) -> int:
-        query = self.memory.encoder.encode([text])[0]
-        context = self.memory.load(session, customer, text, query, self.clock.now)
+        context = self.memory.load(session, customer, text, self.clock.now)
+        vector = self.memory.encoder.encode([text])[0]
         turn_id = self.memory.save(
-            context, text, reply, decision or {}, facts=facts or {}, query=query, handed_over=handed_over
+            context, text, reply, decision or {}, facts=facts or {}, handed_over=handed_over, vector=vector
         )
         self.clock.advance(minutes=1)
         return turn_id

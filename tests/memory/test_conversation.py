@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -55,7 +54,6 @@ def test_a_turn_that_cannot_be_saved_whole_is_not_saved_at_all(store: Store, tal
             "hello",
             {},
             facts={"name": None},
-            query=np.zeros(384, np.float32),
             handed_over=False,  # type: ignore[dict-item]
         )
     with store.read() as connection:
@@ -69,7 +67,7 @@ def test_a_turn_that_somebody_else_saved_first_is_refused(store: Store, talk: Ta
     stale = talk.load()
     talk("two")
     with pytest.raises(StoreError, match=r"UNIQUE|unique constraint"):
-        talk.memory.save(stale, "three", "no", {}, facts={}, query=np.zeros(384, np.float32), handed_over=False)
+        talk.memory.save(stale, "three", "no", {}, facts={}, handed_over=False)
     assert [turn.text for turn in transcript(store, "s1", "ada")] == ["one", "two"]
 
 
@@ -107,16 +105,16 @@ def test_digest_and_buffer_cover_every_turn_exactly_once(
     shared_store: Store, encoder: Encoder, lengths: list[int], budgets: list[tuple[int, int]]
 ) -> None:
     """Whatever the messages' lengths; a budget may shrink from one turn to the next, as by a restart."""
-    session, query, now = f"session {next(_SESSIONS)}", np.eye(1, 384, dtype=np.float32)[0], Clock().now
+    session, now = f"session {next(_SESSIONS)}", Clock().now
     tokens, turns = 120, 6
     for number, length in enumerate(lengths, 1):
         wanted = budgets[number % len(budgets)]
         tokens, turns = min(tokens, wanted[0]), min(turns, wanted[1])
         memory = ConversationMemory(shared_store, encoder, (), Budgets(tokens, turns, 0))
-        context = memory.load(session, session, "", query, now)
+        context = memory.load(session, session, "", now)
         decision = {"topic": str(number), "promise": str(number)}
-        memory.save(context, "word " * length, "", decision, facts={}, query=query, handed_over=False)
-        context = memory.load(session, session, "", query, now)
+        memory.save(context, "word " * length, "", decision, facts={}, handed_over=False)
+        context = memory.load(session, session, "", now)
         buffered = [turn.number for turn in context.buffer]
         assert [*range(1, context.digest.covers + 1), *buffered] == list(range(1, number + 1))
         digested = [topic for topic, _ in context.digest.topics]
@@ -129,11 +127,11 @@ def test_the_current_fact_is_the_last_one_said_and_history_holds_every_change(
     shared_store: Store, encoder: Encoder, steps: list[str | None]
 ) -> None:
     memory, session = ConversationMemory(shared_store, encoder, SPECS), f"session {next(_SESSIONS)}"
-    query, now = np.eye(1, 384, dtype=np.float32)[0], Clock().now
+    now = Clock().now
     for said in steps:
-        context = memory.load(session, session, "", query, now)
+        context = memory.load(session, session, "", now)
         facts = {"name": said} if said else {}
-        memory.save(context, "hello", "", {}, facts=facts, query=query, handed_over=False)
+        memory.save(context, "hello", "", {}, facts=facts, handed_over=False)
     said_values = [said for said in steps if said]
     changes = [value for value, _ in itertools.groupby(said_values)]
     assert [fact.value for fact in reversed(facts_of(shared_store, session, history=True))] == changes

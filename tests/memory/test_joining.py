@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from sqlalchemy import select
 
@@ -74,7 +73,6 @@ def test_another_process_does_not_go_on_with_an_index_of_before(
 
 
 def test_a_spent_visitor_opens_nothing_and_gets_nothing_kept(visited: Talk, store: Store) -> None:
-    query = np.zeros(384, np.float32)
     under_way = visited.load("one more", "v1", VISITOR)
     begun = visited.load("first", "v9", "web-" + "9" * 32)
     join(visited.memory, VISITOR, NORA, visited.clock.now)
@@ -82,7 +80,7 @@ def test_a_spent_visitor_opens_nothing_and_gets_nothing_kept(visited: Talk, stor
 
     for context in (under_way, begun, visited.load("again", "v3", VISITOR)):
         with pytest.raises(ForgottenError):
-            visited.memory.save(context, "one more", "no", {}, facts={}, query=query, handed_over=False)
+            visited.memory.save(context, "one more", "no", {}, facts={}, handed_over=False)
     assert join(visited.memory, VISITOR, "customer:tom", visited.clock.now) == 0
     assert sessions(store, VISITOR) == sessions(store, "customer:tom") == []
     assert len(transcript(store, "v1", NORA)) == 21

@@ -15,6 +15,7 @@ from bot.models import encoder_folder
 from retrieval import Encoder
 from retrieval.encoder import DIM, MAX_TOKENS
 from retrieval.model_folder import ModelError
+from retrieval.onnx_model import OnnxModel
 
 TEXTS = ["parcel", "", "Where is my order R-10234? " * 20, "日本語 📦", "a b c", "The tent is torn."]
 
@@ -113,14 +114,15 @@ def test_vectors_are_near_those_of_sentence_transformers(encoder: Encoder) -> No
     assert ((encoder.encode(texts) * expected).sum(axis=1) > 0.99).all()  # products are in 8 bits
 
 
-def test_what_was_encoded_ahead_is_what_a_message_has_by_itself(encoder: Encoder) -> None:
+def test_what_was_run_ahead_is_what_a_message_has_by_itself(folder: Path) -> None:
+    model = OnnxModel(folder)
     texts = ["Where is my order?", "thanks", "I would like to send back the boots that I bought in June", "thanks"]
-    alone = np.stack([encoder.encode([text])[0] for text in texts])
-    encoder.encode_ahead(texts)
-    ahead = np.stack([encoder.encode([text])[0] for text in texts])
-    np.testing.assert_array_equal(encoder.encode(texts), ahead)
+    alone = np.stack([model.run([text])["vector"][0] for text in texts])
+    model.run_ahead(texts)
+    ahead = np.stack([model.run([text])["vector"][0] for text in texts])
+    np.testing.assert_array_equal(model.run(texts)["vector"], ahead)
     np.testing.assert_array_equal(ahead, alone)
-    encoder.encode_ahead([*texts, "and a tent"])
-    np.testing.assert_array_equal(encoder.encode(texts), ahead)
-    encoder.encode_ahead([])
-    np.testing.assert_array_equal(encoder.encode([texts[0]])[0], alone[0])
+    model.run_ahead([*texts, "and a tent"])
+    np.testing.assert_array_equal(model.run(texts)["vector"], ahead)
+    model.run_ahead([])
+    np.testing.assert_array_equal(model.run([texts[0]])["vector"][0], alone[0])

@@ -84,7 +84,9 @@ def test_what_somebody_else_has_begun_is_waited_for() -> None:
 def test_a_message_that_nobody_comes_for_is_let_go() -> None:
     batches: list[list[int]] = []
     model, ones = Together(), partial(_ones, batches=batches)
-    model.expect(_Message(3), ones)
+    for _ in range(3):
+        model.expect(_Message(3), ones)
+    assert len(model._waiting) == 1
     model.expect(_Message(3), ones)()
     assert batches == [[3]]
     assert not model._waiting
