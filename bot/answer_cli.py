@@ -35,6 +35,9 @@ def train_answer_command(
     from_log: Annotated[
         Path | None, typer.Option(help="Look for question-answer pairs in this log, write them to a sheet, and stop.")
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="With --from-log: the sheet to write; LOG.pairs.csv if not set.")
+    ] = None,
     pairs: Annotated[
         Path | None, typer.Option(help="A sheet of pairs; those whose column accept says yes are learnt as well.")
     ] = None,
@@ -51,15 +54,14 @@ def train_answer_command(
         raise RapportError(f"There is no file {missing[0]}. Check the name.")
     try:
         if from_log is not None:
-            _mine(settings, from_log, as_json)
+            _mine(settings, from_log, out or Path(f"{from_log.stem}.pairs.csv"), as_json)
         else:
             _train(settings, accepted_pairs(pairs) if pairs else [], epochs, seed, promote, as_json)
     except (LogError, SheetError) as error:
         raise RapportError(str(error)) from None
 
 
-def _mine(settings: Settings, log: Path, as_json: bool) -> None:
-    sheet = Path(f"{log.stem}.pairs.csv")
+def _mine(settings: Settings, log: Path, sheet: Path, as_json: bool) -> None:
     refuse_existing(sheet)
     with progress_bar() as show:
         prepare_encoder(settings.home, show)

@@ -44,7 +44,8 @@ from bot.stopwatch import Stopwatch
 from bot.turn import Forget, Kept, Reply, Understood, kept_reply, whole, word_by_word
 from memory import ConversationMemory, Store
 from memory.boundaries import Boundaries, Kind
-from memory.conversation import Budgets, ForgottenError, WrongCustomerError
+from memory.context import Budgets
+from memory.conversation import ForgottenError, WrongCustomerError
 from memory.history import sessions, turn_of_request
 from memory.joining import join
 from memory.places import Scope

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -243,6 +244,8 @@ def prepare_encoder(home: Path, progress: Progress) -> None:
     with FileLock(folder.with_name(".encoder.lock")):
         if (folder / MANIFEST).is_file():
             return
+        for left_behind in folder.parent.glob(f".{folder.name}-*"):  # an export that was killed
+            shutil.rmtree(left_behind, ignore_errors=True)
         from bot.desk_reader import read_desk
         from finetune.export import export_base
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,6 +37,13 @@ train_cli = typer.Typer(help="Teach the desk's models.", no_args_is_help=True)
 models_cli = typer.Typer(help="See, promote, roll back and delete the desk's models.", no_args_is_help=True)
 
 _MB = 1_000_000
+
+
+class Kind(str, Enum):
+    """What a model decides."""
+
+    intent = "intent"
+    answer = "answer"
 
 
 @train_cli.command("intent")
@@ -138,7 +146,7 @@ def models_promote(name: str, desk: DeskOption = None, home: HomeOption = None, 
 
 @models_cli.command("rollback")
 def models_rollback(
-    kind: Annotated[str, typer.Argument(help="What to roll back: intent or answer.")],
+    kind: Annotated[Kind, typer.Argument(help="What to roll back.")],
     desk: DeskOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -147,9 +155,9 @@ def models_rollback(
     settings = read_settings(desk=desk, home=home)
     read = read_desk(settings.desk)
     versions = Versions(settings.home, read.name)
-    version = versions.previous(kind)
+    version = versions.previous(kind.value)
     _check(read, version)
-    versions.rollback(kind, fingerprint(read))
+    versions.rollback(kind.value, fingerprint(read))
     print_json({"promoted": version.name}) if as_json else print_line(f"{version.name} is promoted again.")
 
 

@@ -1,6 +1,7 @@
 """What is kept about a conversation and a customer: buffer, summary, recall and facts."""
 
-from memory.conversation import Context, ConversationMemory
+from memory.context import Context
+from memory.conversation import ConversationMemory
 from memory.facts import Fact, FactSpec
 from memory.store import Store, StoreError, Turn
 

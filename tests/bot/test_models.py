@@ -121,6 +121,20 @@ def test_of_processes_that_start_together_on_a_new_home_one_exports_the_encoder(
     assert not both_export.is_set()
 
 
+def test_what_a_killed_export_left_behind_is_removed(tmp_path: Path) -> None:
+    folder = encoder_folder(tmp_path)
+    left_behind = folder.with_name(f".{folder.name}-killed")
+    left_behind.mkdir(parents=True)
+    (left_behind / "model.onnx").write_bytes(b"half of it")
+
+    def there(_what: str, _share: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare_encoder(tmp_path, there)  # another export begins
+    assert not left_behind.exists()
+
+
 def test_a_version_taught_on_exactly_this_desk_is_promoted(small: Desk, bare_home: Path, teach: Teach) -> None:
     name = teach(small)
     prepare(small, bare_home)

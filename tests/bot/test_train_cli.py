@@ -63,6 +63,21 @@ def write_rows(file: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]
         csv.writer(opened).writerows([columns, *rows])
 
 
+def test_pairs_found_in_a_log_are_written_where_asked_and_nothing_else_is_done(
+    rapport: Run, bare_home: Path, tmp_path: Path
+) -> None:
+    log, sheet = Path(__file__).parents[1] / "finetune" / "courses.jsonl", tmp_path / "to look through.csv"
+    mine = ("train", "answer", "--from-log", log, "--out", sheet, "--json")
+    done = rapport(*mine, RAPPORT_HOME=bare_home)
+    told = json.loads(done.stdout)
+
+    assert told["sheet"] == str(sheet)
+    with sheet.open(encoding="utf-8-sig", newline="") as file:
+        assert len(list(csv.DictReader(file))) == told["pairs"] > 0
+    assert json.loads(rapport("models", "list", "--json", RAPPORT_HOME=bare_home).stdout) == []
+    assert "to look through.csv" in refusal(rapport(*mine, RAPPORT_HOME=bare_home))
+
+
 def test_methods_are_compared_and_the_best_is_promoted(rapport: Run, gift_desk: Path, bare_home: Path) -> None:
     surroundings = {"RAPPORT_HOME": bare_home, "RAPPORT_DESK": gift_desk}
     done = rapport("train", "intent", "--method", "lora,head", "--epochs", "1", "--json", **surroundings)
@@ -212,6 +227,12 @@ def test_a_version_is_promoted_rolled_back_and_deleted_by_name(manage: Run) -> N
 def test_what_cannot_be_done_with_a_version_is_refused(manage: Run, arguments: list[str], sentence: str) -> None:
     assert sentence in refusal(manage(*arguments))
     assert promoted_of(manage) == ["intent-0001"]
+
+
+def test_a_rollback_of_nothing_that_there_is_says_what_there_is(manage: Run) -> None:
+    done = manage("rollback", "banana")
+    assert done.returncode == 2
+    assert all(word in done.stderr for word in ("banana", "intent", "answer"))
 
 
 def test_what_could_not_be_served_is_not_promoted(manage: Run, versions: Versions, add_version: AddVersion) -> None:

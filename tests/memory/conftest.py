@@ -14,7 +14,7 @@ import pytest
 import regex
 
 from memory import ConversationMemory, FactSpec, Store
-from memory.conversation import Budgets
+from memory.context import Budgets
 from retrieval import Encoder
 from tests.conftest import Clock
 

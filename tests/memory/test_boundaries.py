@@ -9,7 +9,7 @@ import pytest
 
 from memory import ConversationMemory, Store
 from memory.boundaries import Boundaries
-from memory.conversation import Budgets
+from memory.context import Budgets
 from memory.erasure import forget
 from memory.history import facts_of, transcript
 from memory.places import Scope

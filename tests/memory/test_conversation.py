@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text
 
 from memory import ConversationMemory, Store, StoreError
-from memory.conversation import Budgets, WrongCustomerError
+from memory.context import Budgets
+from memory.conversation import WrongCustomerError
 from memory.history import facts_of, transcript
 from memory.tables import METADATA, TURNS
 from retrieval import Encoder
