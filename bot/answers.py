@@ -133,7 +133,7 @@ class Answers:
         values: dict[str, str] = dict(action.facts)
         sources: list[Source] = []
         about: Mapping[str, str] = {need: values[need] for need in answer.needs if need in values}
-        outcome = None
+        outcome, also = None, ""
         if not answer.tool:
             values |= {fact: self._together(several, context) for fact, several in action.listed.items()}
         if answer.tool:
@@ -145,11 +145,13 @@ class Answers:
         elif answer.recap:
             recap = self._recaps.find(answer.recap, context, message)
             outcome, values, sources, about = recap.outcome, recap.values, list(recap.sources), recap.about
+            also = recap.also
         hand_off = answer.hands_off(outcome)
         if hand_off:
             values["handoff"] = self._handoff(context)
         name = f"{action.intent}.{outcome}" if outcome else action.intent
         text, wording = self._word(name, answer.outcomes[outcome] if outcome else answer.text, context, values)
+        text = f"{text} {also}".strip()
         sources += self._backing(action, context, wording)
         kind = "handoff" if hand_off else "look_up" if answer.tool else "recap" if answer.recap else "answer"
         return Rendered(
@@ -315,6 +317,8 @@ class Answers:
         known |= {fact: remembered.value for fact, remembered in context.facts.items()}
         known |= {key: value for key, value in values.items() if value}
         places = [placeholders(wording) for wording in wordings]
+        if context.is_new and any("last_chat" in names for names in places):
+            known |= {"last_chat": day} if (day := self._recaps.last_session(context).values.get("date")) else {}
         possible = [number for number in range(len(wordings)) if places[number] <= set(known)]
         possible.sort(key=lambda number: -len(places[number]))
         if not possible:

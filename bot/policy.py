@@ -48,7 +48,7 @@ def decide(
         or _confident(desk, thresholds, understood, context)
         or _bare_facts(desk, understood, context)
         or (LookBack() if understood.asks_back else None)
-        or _close(desk, understood)
+        or _likely(desk, understood, context)
     )
     if action is not None:
         return action, ()
@@ -156,7 +156,7 @@ def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, conte
 def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action | None:
     """Return what facts alone lead to: the last question with the corrected fact, else a note that they are kept.
 
-    Where they are all that a likely intent needs ("and R-10234?"), it is asked whether that is meant.
+    Where a likely intent needs them ("and R-10234?"), it is served or asked about, as of any message.
     """
     informs = any(desk.answers[intent].means for intent, _ in understood.intents[:3])
     if not understood.told or not informs:
@@ -164,10 +164,20 @@ def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action 
     last = str(context.last.decision.get("intent")) if context.last else ""
     if last in desk.answers and set(desk.answers[last].needs) & set(understood.facts):
         return act(desk, last, context, understood)
-    likely = _close(desk, understood)
-    if likely is not None and any(set(desk.answers[intent].needs) & set(understood.facts) for intent in likely.intents):
-        return likely
+    close = _close(desk, understood)
+    if close is not None and any(set(desk.answers[intent].needs) & set(understood.facts) for intent in close.intents):
+        return _likely(desk, understood, context)
     return Say("fact_noted", facts=understood.told)
+
+
+def _likely(desk: Desk, understood: Understood, context: Context) -> Action | None:
+    """Return a choice between close intents; one alone is served where the message gives what a mere look-up takes."""
+    close = _close(desk, understood)
+    if close is not None and len(close.intents) == 1:
+        answer = desk.answers[close.intents[0]]
+        if answer.tool and not answer.handoff and answer.needs and set(answer.needs) <= set(understood.facts):
+            return act(desk, close.intents[0], context, understood)
+    return close
 
 
 def _close(desk: Desk, understood: Understood) -> Clarify | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -34,12 +34,16 @@ _QUOTED = 280  # characters of a past message or reply that are quoted back
 
 @dataclass(frozen=True)
 class Recap:
-    """What memory holds: `outcome` is `found` or `nothing`, `values` fill the desk's wording, `about` is its fact."""
+    """What memory holds: `outcome` is `found` or `nothing`, `values` fill the desk's wording, `about` is its fact.
+
+    `also` is a sentence that comes after the desk's wording.
+    """
 
     outcome: str
     values: dict[str, str] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
     about: Mapping[str, str] = field(default_factory=dict)
+    also: str = ""
 
 
 class Recaps:
@@ -54,7 +58,7 @@ class Recaps:
         if kind == "everything":
             return self._everything(context)
         if kind == "last_session":
-            return self.last_session(context)
+            return self._with_this_chat(self.last_session(context), context)
         if kind == "promises":
             return self._promises(context)
         return self._topic(context, text) if kind == "topic" else self._detail(context, text)
@@ -87,10 +91,22 @@ class Recaps:
             return Recap("found", {"date": self.day(session.last_at), "memory": memory}, (source,))
         return _NOTHING
 
+    def _with_this_chat(self, past: Recap, context: Context) -> Recap:
+        """Return what is known of the last conversation, and what this one has been about, if anything."""
+        digest = self._so_far(context)
+        if not digest.topics:
+            return past
+        here = self._line("this_chat", topics=self._topics(digest))
+        source = Source("turn", str(digest.last), digest.topics[-1][0], to_text(context.now))
+        return replace(past, sources=(*past.sources, source), also=here)
+
+    def _so_far(self, context: Context) -> Digest:
+        """Return the digest of the present conversation, with the turns that are still in the buffer."""
+        return context.digest.fold_all([one for one in context.buffer if one.number > context.digest.covers])
+
     def handoff_summary(self, context: Context, turn: Turn) -> str:
         """Return what a colleague who takes over should know, the present turn included."""
-        digest = context.digest.fold_all([one for one in context.buffer if one.number > context.digest.covers])
-        digest = digest.fold(turn)
+        digest = self._so_far(context).fold(turn)
         known = [*context.facts.values(), *context.later]
         facts = [f"{self._desk.facts[fact.name].label} {self.worded(fact.value, fact.valid)}" for fact in known]
         unsettled = [topic for topic, state in digest.topics if state != "answered"]

@@ -243,6 +243,30 @@ def test_returning_customer_is_greeted_by_name_with_the_last_topic(bot: Chatbot,
     assert "How long does delivery take?" in greeting
 
 
+def test_asked_what_was_talked_about_this_chat_counts_too(bot: Chatbot, clock: Clock) -> None:
+    asked = "what have we talked about?"
+    assert "this chat" not in say(bot, asked)
+    say(bot, "how long does delivery take?", "my name is Nora")
+    first = bot.respond(asked, "s1", "nora")
+    assert "In this chat you asked about “How long does delivery take?”." in first.text
+    assert [source.title for source in first.sources] == ["How long does delivery take?"]
+
+    clock.advance(days=1)
+    say(bot, "are the tarnside boots in stock?", session="s2")
+    later = say(bot, asked, session="s2")
+    assert "24 November 2026" in later
+    assert later.index("How long does delivery take?") < later.index("In this chat you asked about “Is it in stock?”.")
+
+
+def test_a_customer_who_comes_back_is_greeted_as_one(bot: Chatbot, clock: Clock) -> None:
+    assert "again" not in say(bot, "hello")
+    say(bot, "how long does delivery take?")
+    clock.advance(days=1)
+    assert "Hello again! We last talked on 24 November 2026." in say(bot, "hello", session="s2")
+    assert "again" not in say(bot, "hello", session="s2")  # they have been greeted
+    assert "again" not in say(bot, "hello", session="s3", customer="tom")
+
+
 def test_another_customer_sees_nothing(bot: Chatbot) -> None:
     say(bot, "my name is Nora", "where is my order", "R-10234")
     other = [

@@ -47,7 +47,8 @@ def test_close_intents_are_offered_without_looking_at_help_pages(desk: Desk) -> 
 @pytest.mark.parametrize(
     ("likely", "does"),
     [
-        (("order_status", 0.7), Clarify(("order_status",))),  # needs the order number
+        (("order_status", 0.7), Answer("order_status", {"order_number": "R-10234"})),  # it is looked up by the number
+        (("item_damaged", 0.7), Clarify(("item_damaged",))),  # needs the number, and looks nothing up
         (("return_policy", 0.7), Say("fact_noted", facts={"order_number": "R-10234"})),
         (("order_status", 0.3), Say("fact_noted", facts={"order_number": "R-10234"})),
     ],
@@ -57,6 +58,27 @@ def test_a_bare_fact_is_noted_unless_what_needs_it_is_likely(
 ) -> None:
     number = {"order_number": "R-10234"}
     understood = Understood((likely, ("give_information", 0.2)), in_scope=True, facts=number)
+
+    assert decide(desk, THRESHOLDS, understood, CONTEXT, never)[0] == does
+
+
+@pytest.mark.parametrize(
+    ("close", "facts", "does"),
+    [
+        ([("order_status", 0.7)], {"order_number": "R-10234"}, Answer("order_status", {"order_number": "R-10234"})),
+        ([("order_status", 0.7)], {}, Clarify(("order_status",))),
+        ([("cancel_order", 0.7)], {"order_number": "R-10234"}, Clarify(("cancel_order",))),  # a colleague may take over
+        (
+            [("order_status", 0.5), ("return_received", 0.3)],
+            {"order_number": "R-10234"},
+            Clarify(("order_status", "return_received")),
+        ),
+    ],
+)
+def test_what_alone_is_likely_is_looked_up_where_the_message_gives_what_that_takes(
+    desk: Desk, close: list[tuple[str, float]], facts: dict[str, str], does: object
+) -> None:
+    understood = Understood((*close, ("greeting", 0.1)), in_scope=True, facts=facts)
 
     assert decide(desk, THRESHOLDS, understood, CONTEXT, never)[0] == does
 
@@ -84,17 +106,17 @@ def test_what_is_offered_is_chosen_by_a_fact_that_it_needs_or_by_a_yes(
 
 def test_a_choice_holds_for_all_that_was_listed_when_it_was_offered(desk: Desk) -> None:
     number, both = {"order_number": "R-10250"}, {"order_number": ("R-10234", "R-10250")}
-    listing = Understood((("order_status", 0.7), ("give_information", 0.2)), True, number, listed=both)
+    listing = Understood((("change_order", 0.7), ("give_information", 0.2)), True, number, listed=both)
     offered, _ = decide(desk, THRESHOLDS, listing, CONTEXT, never)
-    pending = {"kind": "clarify", "intents": ["order_status"], "listed": {"order_number": ["R-10234", "R-10250"]}}
+    pending = {"kind": "clarify", "intents": ["change_order"], "listed": {"order_number": ["R-10234", "R-10250"]}}
     context = replace(CONTEXT, buffer=(Turn(1, "s", 1, NOW, "", "", {"about": number, "pending": pending}),))
 
     yes, other = Understood((("affirm", 0.95),), True), {"order_number": "R-10266"}
     only_this = Understood((("give_information", 0.95),), True, other)
 
-    assert offered == Clarify(("order_status",), both)
-    assert decide(desk, THRESHOLDS, yes, context, never)[0] == Answer("order_status", number, both)
-    assert decide(desk, THRESHOLDS, only_this, context, never)[0] == Answer("order_status", other)
+    assert offered == Clarify(("change_order",), both)
+    assert decide(desk, THRESHOLDS, yes, context, never)[0] == Answer("change_order", number, both)
+    assert decide(desk, THRESHOLDS, only_this, context, never)[0] == Answer("change_order", other)
 
 
 @pytest.mark.parametrize(
