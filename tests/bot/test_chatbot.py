@@ -267,6 +267,20 @@ def test_a_customer_who_comes_back_is_greeted_as_one(bot: Chatbot, clock: Clock)
     assert "again" not in say(bot, "hello", session="s3", customer="tom")
 
 
+@pytest.mark.parametrize(
+    "text", ["can you gift wrap", "do you sell crampons", "no idea", "how long does delivery take"]
+)
+def test_a_question_is_no_name_of_the_product_that_was_asked_for(bot: Chatbot, text: str) -> None:
+    assert bot.respond("how much is it", "s1", "nora").action == "ask"
+    assert bot.respond(text, "s1", "nora").action != "look_up"
+    assert "product" not in known(bot)
+
+
+def test_a_name_that_the_shop_does_not_have_is_looked_up(bot: Chatbot) -> None:
+    say(bot, "how much is it")
+    assert "“ridge runner jacket”" in say(bot, "the ridge runner jacket")
+
+
 def test_another_customer_sees_nothing(bot: Chatbot) -> None:
     say(bot, "my name is Nora", "where is my order", "R-10234")
     other = [
