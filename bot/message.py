@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.desk import Desk
-from bot.pointing import asks_detail
+from bot.pointing import asks_detail, chosen
 from bot.turn import Understood
 from finetune import IntentClassifier
 from finetune.masking import mask_secrets
@@ -22,6 +22,7 @@ _KEPT_CONTROLS = "\n\t"
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+|\n+")  # chats begin sentences with small letters, too
 _Judged = tuple[tuple[tuple[str, float], ...], bool]  # the likeliest intents with their confidence; in scope or not
 _MOST_SENTENCES = 8  # up to so many are read one by one: each costs as much as a message
+_LETS_CHOOSE = frozenset({"clarify", "not_understood"})  # replies that ask which of their buttons is meant
 _LIKELY = 0.5  # from here on an intent is one of several that a message has
 _CLEANED = 12  # times the limit: whoever writes more than that means no message, and cleaning takes time
 _LINE_ENDS = {0x2028: "\n", 0x2029: "\n"}  # Unicode's own, which other programs take for the end of a line too
@@ -170,4 +171,6 @@ def _button(desk: Desk, text: str, context: Context) -> str | None:
     for name, meaning in (("yes_button", "yes"), ("no_button", "no")):
         if context.pending and label == desk.replies[name][0].casefold():
             return next((intent for intent, answer in desk.answers.items() if answer.means == meaning), None)
+    if (last := context.last) and last.decision.get("action") in _LETS_CHOOSE:
+        label = (chosen(text, last.decision.get("suggestions", ())) or label).casefold()
     return desk.titles.get(label)

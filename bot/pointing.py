@@ -1,4 +1,4 @@
-"""Messages that point back: "and the one before?" to an earlier value, "what's my name?" to a fact, "did I …?"."""
+"""Messages that point back: "and the one before?" to a value, "the second one" to a button, "what's my name?" to a fact."""
 
 from __future__ import annotations
 
@@ -35,6 +35,18 @@ _ASKS_BACK = regex.compile(
     regex.VERBOSE,
 )
 
+_NUMBERS = (("first", "1st", "1", "one"), ("second", "2nd", "2", "two"), ("third", "3rd", "3", "three"))
+_PLACES = {name: place for place, names in enumerate(_NUMBERS) for name in names}
+_PLACES |= {"former": 0, "last": -1, "latter": -1}
+_CHOICE = regex.compile(
+    r"""^(?:(?:yes|yeah|yep|ok(?:ay)?|please|um+|erm?|i\ meant?|i'd\ like|it's|that's|i\ think|maybe|go\ with)[\s,.!]+)*
+        (?:the\ |my\ )?(?:option\ |number\ |choice\ |no\.?\ |\#)?
+        (?P<place>first|second|third|last|former|latter|1st|2nd|3rd|[123]
+            |(?<=(?:option|number|choice)\ )(?:one|two|three))
+        (?:\ (?:one|option|choice|thing|question|of\ (?:them|these|those)))?
+        (?:[\s,]+(?:please|thanks|then|i\ think))*\W*$""",
+    regex.VERBOSE,
+)
 _EVERYTHING = regex.compile(r"\b(?:all|everything|anything|whole)\b")
 _ASKS_DETAIL = regex.compile(
     r"^(?:(?:and|so|ok(?:ay)?|hi|hello|hey|please|then)[\s,!.]+)*"
@@ -58,6 +70,13 @@ def named_facts(desk: Desk, text: str) -> tuple[str, ...]:
         rest, times = regex.subn(rf"(?<!\w){regex.escape(word)}s?(?!\w)", " ", rest)
         named += [name] if times else []
     return tuple(dict.fromkeys(named))
+
+
+def chosen(text: str, offered: Sequence[str]) -> str | None:
+    """Return which of several offers a message chooses by its place alone, "the second one" or "2"; None for none."""
+    choice = _CHOICE.match(_plain(text))
+    place = _PLACES[choice["place"]] if choice else len(offered)
+    return offered[place] if offered and place < len(offered) else None
 
 
 def facts_to_forget(desk: Desk, text: str) -> tuple[str, ...]:

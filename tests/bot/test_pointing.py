@@ -9,7 +9,7 @@ import pytest
 
 from bot.chatbot import Chatbot
 from bot.desk import Desk
-from bot.pointing import asks_back, points_back
+from bot.pointing import asks_back, chosen, points_back
 from memory import Context, Fact, Turn
 from memory.history import facts_of
 from tests.bot.test_chatbot import say
@@ -148,3 +148,32 @@ def test_having_asked_whether_it_was_told_is_not_having_told(bot: Chatbot) -> No
         say(bot, "did I tell you about my brother's boat?", customer="tom", session="s9")
         in (bot.desk.replies["never_said"])
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        *[
+            (text, 0)
+            for text in ("the first one", "1", "First!", "yes, the first one please", "the former", "option one")
+        ],
+        *[
+            (text, 1)
+            for text in ("the second", "2.", "ok the 2nd one", "no. 2", "number two please", "I meant the second")
+        ],
+        *[(text, 2) for text in ("third", "the last one", "the latter", "3rd option")],
+        *[(text, None) for text in ("4", "second hand boots", "first, where is my order?", "one", "2 pairs", "10", "")],
+    ],
+)
+def test_a_button_is_chosen_by_its_place(text: str, place: int | None) -> None:
+    offers = ("wash", "pay", "send")
+    assert chosen(text, offers) == (None if place is None else offers[place])
+    assert chosen(text, ()) is None
+
+
+def test_what_the_bot_offered_is_chosen_by_its_place(bot: Chatbot) -> None:
+    both = bot.respond("how do I wash the jacket? and which cards can I pay with?", "s1", "nora")
+    assert both.action == "clarify"
+    reply = bot.respond("the second one", "s1", "nora")
+    assert bot.desk.answers[reply.intent].title == both.suggestions[1]
+    assert bot.respond("2", "s1", "nora").intent != reply.intent  # nothing is offered any more
