@@ -1,4 +1,4 @@
-"""Messages that point back: "and the one before?" to a value, "the second one" to a button, "what's my name?" to a fact."""
+"""Messages that point back: "the one before?" to a value, "the second one" to a button, "what's my name?" to a fact."""
 
 from __future__ import annotations
 
