@@ -80,7 +80,7 @@ class Answers:
                 pending["listed"] = {fact: list(values) for fact, values in action.listed.items()}
             return Rendered(line, "clarify", suggestions=titles, pending=pending, wording=wording, state="open")
         if isinstance(action, (Ask, Confirm)):
-            return self._question(action, context)
+            return self._question(action, context, text)
         if isinstance(action, Forget):
             return self._forget(action, context)
         if isinstance(action, GoBack):
@@ -201,12 +201,15 @@ class Answers:
             rewritable=True,
         )
 
-    def _question(self, action: Ask | Confirm, context: Context) -> Rendered:
+    def _question(self, action: Ask | Confirm, context: Context, message: str) -> Rendered:
         spec = self._desk.facts[action.fact]
         pending = {"intent": action.intent, "fact": action.fact}
         topic = self._desk.answers[action.intent].title
         if isinstance(action, Ask):
             text, wording = self._word(f"ask.{action.fact}", spec.ask, context, {})
+            if action.noted:
+                noted = {"fact": self._noted(action.noted, context, message)}
+                text = f"{self.say('noted_first', context, noted)[0]} {text}"
             return Rendered(
                 text,
                 "ask",
@@ -262,8 +265,8 @@ class Answers:
         return Rendered(line, "recap", sources=said.sources, wording=wording)
 
     def _say(self, action: Say, context: Context, message: str) -> Rendered:
-        noted = [self._recaps.noted(name, value, context, message) for name, value in action.facts.items()]
-        values = {"fact": ", ".join(noted), "label": ", ".join(self._desk.facts[name].label for name in action.facts)}
+        values = {"fact": self._noted(action.facts, context, message)}
+        values |= {"label": ", ".join(self._desk.facts[name].label for name in action.facts)}
         if action.hand_off:
             values["handoff"] = self._handoff(context)
         text, wording = self.say(action.reply, context, values)
@@ -280,6 +283,10 @@ class Answers:
             hand_off=action.hand_off,
             wording=wording,
         )
+
+    def _noted(self, facts: Mapping[str, str], context: Context, message: str) -> str:
+        """Return facts of the present message as one sentence has them."""
+        return ", ".join(self._recaps.noted(name, value, context, message) for name, value in facts.items())
 
     def _handoff(self, context: Context) -> str:
         """Return the sentence about who takes over; once said, it only says that the message was added."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot.desk import Desk
@@ -10,6 +10,8 @@ from bot.turn import Action, Answer, Ask, Clarify, Confirm, Forget, GoBack, Look
 from finetune.calibration import CLARIFY_EACH, CLARIFY_TOGETHER
 from memory import Context
 from retrieval import Candidate
+
+_LATELY = 4  # turns for which a question of the bot's can still be answered by the fact alone
 
 
 @dataclass(frozen=True)
@@ -156,18 +158,34 @@ def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, conte
 def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action | None:
     """Return what facts alone lead to: the last question with the corrected fact, else a note that they are kept.
 
-    Where a likely intent needs them ("and R-10234?"), it is served or asked about, as of any message.
+    They also answer a question of the bot's from a few turns ago. Where a likely intent needs them ("and R-10234?"), it
+    is served or asked about, as of any message. What the bot has just asked for stays asked.
     """
     informs = any(desk.answers[intent].means for intent, _ in understood.intents[:3])
     if not understood.told or not informs:
         return None
+    if (asked_for := _asked_lately(context, understood.facts)) in desk.answers:
+        return act(desk, asked_for, context, understood)
     last = str(context.last.decision.get("intent")) if context.last else ""
     if last in desk.answers and set(desk.answers[last].needs) & set(understood.facts):
         return act(desk, last, context, understood)
     close = _close(desk, understood)
     if close is not None and any(set(desk.answers[intent].needs) & set(understood.facts) for intent in close.intents):
         return _likely(desk, understood, context)
+    if context.pending.get("kind") == "ask" and context.pending["intent"] in desk.answers:
+        return Ask(context.pending["intent"], context.pending["fact"], understood.told)
     return Say("fact_noted", facts=understood.told)
+
+
+def _asked_lately(context: Context, facts: Mapping[str, str]) -> str:
+    """Return the intent that one of some facts was last asked for, empty where it has been told since."""
+    for turn in reversed(context.buffer[-_LATELY:]):
+        pending = turn.decision.get("pending") or {}
+        if pending.get("kind") == "ask" and pending.get("fact") in facts:
+            return str(pending["intent"])
+        if facts.keys() & (turn.decision.get("facts") or {}).keys():
+            return ""
+    return ""
 
 
 def _likely(desk: Desk, understood: Understood, context: Context) -> Action | None:

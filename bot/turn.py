@@ -96,10 +96,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Ask:
-    """Ask for a fact that an intent's answer needs."""
+    """Ask for a fact that an intent's answer needs; `noted` are others that the message told instead."""
 
     intent: str
     fact: str
+    noted: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

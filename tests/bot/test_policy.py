@@ -10,7 +10,7 @@ import pytest
 
 from bot.desk import Desk
 from bot.policy import Thresholds, decide
-from bot.turn import Answer, Clarify, Quote, Say, Understood
+from bot.turn import Answer, Ask, Clarify, Quote, Say, Understood
 from memory import Context, Turn
 from retrieval import Candidate
 
@@ -22,6 +22,12 @@ UNSURE = Understood((("order_status", 0.3), ("greeting", 0.1)), in_scope=True)
 
 def never() -> Sequence[Candidate]:
     raise AssertionError("help pages were looked for")
+
+
+def after(pending: dict[str, str], *decisions: dict[str, object]) -> Context:
+    """Return the context after a turn in which the bot asked for something, and after others."""
+    made = [{"pending": pending}, *decisions]
+    return replace(CONTEXT, buffer=tuple(Turn(at, "s", at, NOW, "", "", one) for at, one in enumerate(made, 1)))
 
 
 def found(desk: Desk, *fits: tuple[float, float | None]) -> list[Candidate]:
@@ -81,6 +87,33 @@ def test_what_alone_is_likely_is_looked_up_where_the_message_gives_what_that_tak
     understood = Understood((*close, ("greeting", 0.1)), in_scope=True, facts=facts)
 
     assert decide(desk, THRESHOLDS, understood, CONTEXT, never)[0] == does
+
+
+def test_what_was_asked_for_stays_asked_while_something_else_is_told(desk: Desk) -> None:
+    told = Understood((("give_information", 0.9),), in_scope=True, facts={"product": "Brock 2 Tent"})
+    pending = {"kind": "ask", "intent": "item_damaged", "fact": "order_number"}
+
+    assert decide(desk, THRESHOLDS, told, after(pending), never)[0] == Ask(
+        "item_damaged", "order_number", {"product": "Brock 2 Tent"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("between", "intent"),
+    [
+        ([{}, {}], "item_damaged"),
+        ([{}, {}, {}, {}], None),  # too long ago
+        ([{"facts": {"order_number": "R-10250"}}], None),  # it has been told since
+    ],
+)
+def test_what_was_asked_for_a_few_turns_ago_can_still_be_told(
+    desk: Desk, between: list[dict[str, object]], intent: str | None
+) -> None:
+    told = Understood((("give_information", 0.9),), in_scope=True, facts={"order_number": "R-10234"})
+    context = after({"kind": "ask", "intent": "item_damaged", "fact": "order_number"}, *between)
+    noted = Say("fact_noted", facts=told.facts)
+
+    assert decide(desk, THRESHOLDS, told, context, never)[0] == (Answer(intent, told.facts) if intent else noted)
 
 
 @pytest.mark.parametrize(
