@@ -16,7 +16,7 @@ from langchain_core.tools import BaseTool
 
 from bot.desk import Desk, fill, placeholders
 from bot.recaps import Recaps
-from bot.turn import Action, Answer, Ask, Clarify, Confirm, Forget, GoBack, LookBack, Quote, Say, Source
+from bot.turn import Action, Answer, Ask, Clarify, Confirm, Forget, GoBack, LookBack, Quote, Say, ServeAll, Source
 from memory import Context
 from retrieval import Candidate
 
@@ -33,7 +33,8 @@ class Rendered:
     """A reply in words, with what the decision record keeps about it.
 
     `pending` is what the bot now waits for; `about` the facts it names or looked up, with their values; `topic` what
-    the turn was about, with `state` (`answered`, `open` or `handed_over`); `rewritable` says whether a chat model may
+    the turn was about, with `state` (`answered`, `open` or `handed_over`), `also` other intents that the reply answers,
+    each with its topic; `rewritable` says whether a chat model may
     put the text in its own words.
     """
 
@@ -47,6 +48,7 @@ class Rendered:
     topic: str = ""
     state: str = "answered"
     promise: str = ""
+    also: tuple[tuple[str, str], ...] = ()
     failure: bool = False
     hand_off: bool = False
     wording: str = ""
@@ -69,7 +71,9 @@ class Answers:
         """
         if isinstance(action, Answer):
             each = len(action.listed) == 1 and self._desk.answers[action.intent].tool
-            return self._each(action, context, text) if each else self._answer(action, context, text)
+            return self._all(_each(action), context, text) if each else self._answer(action, context, text)
+        if isinstance(action, ServeAll):
+            return self._all(action.each, context, text)
         if isinstance(action, Quote):
             return self._quote(candidates[action.candidate], context)
         if isinstance(action, Clarify):
@@ -111,21 +115,24 @@ class Answers:
         """Return the label of one of the bot's own buttons."""
         return self._desk.replies[name][0]
 
-    def _each(self, action: Answer, context: Context, message: str) -> Rendered:
-        """Return what is looked up for all values that a fact has in a message, one after the other, as one reply."""
-        ((fact, values),) = action.listed.items()
+    def _all(self, actions: Sequence[Answer | Ask | Confirm], context: Context, message: str) -> Rendered:
+        """Return several replies, one after the other, as one: with the record of a question, a handoff or the last."""
         parts: list[Rendered] = []
-        for value in values:
-            parts.append(self._answer(Answer(action.intent, {**action.facts, fact: value}), context, message))
+        for action in actions:
+            parts.append(self.render(action, context, (), message))
             context = replace(context, handed_over=context.handed_over or parts[-1].hand_off)
-        leads = next((part for part in parts if part.hand_off), parts[-1])
+        leads = parts[-1] if parts[-1].pending else next((part for part in parts if part.hand_off), parts[-1])
         sources = dict.fromkeys(source for part in parts for source in part.sources)
         look_ups_first = sorted(sources, key=lambda source: source.kind != "tool")
         return replace(
             leads,
             text="\n\n".join(part.text for part in parts),
             sources=tuple(look_ups_first),
+            about={fact: value for part in parts for fact, value in part.about.items()},
             promise="; ".join(part.promise for part in parts if part.promise),
+            also=tuple((part.intent, part.topic) for part in parts if part.intent != leads.intent),
+            hand_off=any(part.hand_off for part in parts),
+            rewritable=all(part.rewritable for part in parts),
         )
 
     def _answer(self, action: Answer, context: Context, message: str) -> Rendered:
@@ -337,6 +344,12 @@ class Answers:
             fresh = [number for number in possible if f"{name}#{number}" != last] or possible
         number = fresh[0]
         return fill(wordings[number], known), f"{name}#{number}"
+
+
+def _each(action: Answer) -> list[Answer]:
+    """Return an answer for each of the values that a fact has in a message."""
+    ((fact, values),) = action.listed.items()
+    return [Answer(action.intent, {**action.facts, fact: value}) for value in values]
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:

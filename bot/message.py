@@ -16,11 +16,13 @@ from finetune import IntentClassifier
 from finetune.masking import mask_secrets
 from memory import Context
 from memory.facts import FactSpec, find_facts
+from memory.particulars import find_questions
 from memory.told import validity
 
 _KEPT_CONTROLS = "\n\t"
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+|\n+")  # chats begin sentences with small letters, too
 _Judged = tuple[tuple[tuple[str, float], ...], bool]  # the likeliest intents with their confidence; in scope or not
+_WISH = re.compile(r"\b(?:i(?:'d| would) like|i (?:want|need|wish)|(?:get|put|let|give) me|please)\b", re.IGNORECASE)
 _MOST_SENTENCES = 8  # up to so many are read one by one: each costs as much as a message
 _LETS_CHOOSE = frozenset({"clarify", "not_understood"})  # replies that ask which of their buttons is meant
 _LIKELY = 0.5  # from here on an intent is one of several that a message has
@@ -79,7 +81,8 @@ def understand(
     `vector` `(384,)` is what `classifier.encode` makes of the message, `earlier` `(k, 384)` what it made of the
     messages before it in the session, newest first. A message that does not ask something in scope, with the confidence
     `sure`, is taken for the one sentence of it that does, where there is one: "he'll be glad. do you take cheques" is
-    about payment; where several do, each is as likely as the others. "what's my name" plainly asks for a fact.
+    about payment; where several do, all of these are asked, each as likely as the others. So are several questions that
+    are sure by themselves in a message that is. "what's my name" plainly asks for a fact.
 
     Raises:
         TimeoutError: a pattern of the desk takes too long.
@@ -93,25 +96,31 @@ def understand(
     if intent is not None:
         return Understood(((intent, 1.0),), True, facts, later, listed)
     whole = _judged(desk, classifier, vector[None, :], earlier)[0]
-    if _asks(desk, whole, sure):
-        return Understood(*whole, facts, later, listed)
+    surely = _asks(desk, whole, sure)
     detail = next((intent for intent, answer in desk.answers.items() if answer.recap == "detail"), None)
-    if detail is not None and asks_detail(desk, text):
+    if not surely and detail is not None and asks_detail(desk, text):
         return Understood(((detail, 1.0),), True, facts, later, listed)
-    # Where the bot waits for an answer, "Yes. And …" is one.
-    if not context.pending and (sentences := _sentences(text)):
+    asked: dict[str, _Judged] = {}  # what sentences surely ask for
+    if not context.pending and (sentences := _read_by_themselves(text, surely)):  # else "Yes. And …" is an answer
         read = _judged(desk, classifier, classifier.encode(sentences), earlier)
-        asked = [one for one in read if _asks(desk, one, sure)]
-        if asked:
-            whole = asked[0] if len({intents[0][0] for intents, _ in asked}) == 1 else _all_of(asked)
-    return Understood(*whole, facts, later, listed)
+        asked = {judged[0][0][0]: judged for judged in read if _asks(desk, judged, sure)}
+        if not surely and asked:
+            whole = next(iter(asked.values())) if len(asked) == 1 else _all_of(list(asked.values()))
+    return Understood(*whole, facts, later, listed, tuple(asked) if len(asked) > 1 else ())
 
 
 def read_apart(desk: Desk, classifier: IntentClassifier, texts: Sequence[str], sure: float) -> list[str]:
     """Return the sentences that `understand` will read one by one in messages of which nothing else is known."""
     judged = _judged(desk, classifier, classifier.encode(texts), classifier.encode([]))
-    unsure = (text for text, whole in zip(texts, judged, strict=True) if not _asks(desk, whole, sure))
-    return [sentence for text in unsure for sentence in _sentences(text)]
+    surely = (_asks(desk, whole, sure) for whole in judged)
+    return [one for text, sure in zip(texts, surely, strict=True) for one in _read_by_themselves(text, sure)]
+
+
+def _read_by_themselves(text: str, surely: bool) -> list[str]:
+    """Return the sentences of a message that are read one by one; where all of it `surely` asks, those that ask."""
+    sentences = _sentences(text)
+    asking = [one for one in sentences if find_questions(one) or _WISH.search(one)] if surely else sentences
+    return asking if len(asking) > 1 else []
 
 
 def _sentences(text: str) -> list[str]:

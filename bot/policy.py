@@ -6,11 +6,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot.desk import Desk
-from bot.turn import Action, Answer, Ask, Clarify, Confirm, Forget, GoBack, LookBack, Quote, Say, Understood
+from bot.turn import (
+    Action,
+    Answer,
+    Ask,
+    Clarify,
+    Confirm,
+    Forget,
+    GoBack,
+    LookBack,
+    Quote,
+    Say,
+    ServeAll,
+    Understood,
+)
 from finetune.calibration import CLARIFY_EACH, CLARIFY_TOGETHER
 from memory import Context
 from retrieval import Candidate
 
+_MOST_ASKED = 3  # questions of one message that are answered in one reply
 _LATELY = 4  # turns for which a question of the bot's can still be answered by the fact alone
 
 
@@ -37,10 +51,10 @@ def decide(
     """Return what to do about a message, and the help pages that were looked at.
 
     In order: a colleague who was asked for by a button; an earlier value that the message points back to; what the bot
-    has just asked for; a confident intent; facts alone; what was said earlier, if that is asked; a choice between close
-    intents; a help page that fits; a nod, where it is surely talk of whatever kind; and at last the admission that it
-    was not understood, which after a few times becomes a handoff. `find` looks for help pages; it is called only where
-    they may matter.
+    has just asked for; a confident intent, or several where at most one thing has to be asked; facts alone; what was
+    said earlier, if that is asked; a choice between close intents; a help page that fits; a nod, where it is surely
+    talk of whatever kind; and at last the admission that it was not understood, which after a few times becomes a
+    handoff. `find` looks for help pages; it is called only where they may matter.
     """
     if understood.wants_colleague:
         return Say("handed_over_on_request", hand_off=True), ()
@@ -143,6 +157,12 @@ def _chosen(desk: Desk, understood: Understood, context: Context) -> Action | No
 
 
 def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, context: Context) -> Action | None:
+    if 1 < len(understood.asked) <= _MOST_ASKED:
+        acts = [act(desk, intent, context, understood) for intent in understood.asked]
+        questions = [one for one in acts if isinstance(one, (Ask, Confirm))]
+        served = [one for one in acts if isinstance(one, Answer)] + questions[:1]
+        if len(served) == len(acts):
+            return ServeAll(tuple(served))
     if not understood.in_scope or understood.confidence < thresholds.answer:
         return None
     if any(confidence == understood.confidence for _, confidence in understood.intents[1:]):

@@ -58,6 +58,7 @@ class Gathered:
             "pending": dict(rendered.pending),
             "about": {**understood.facts, **rendered.about},
             "topic": rendered.topic,
+            "also": [list(one) for one in rendered.also],
             "state": rendered.state,
             "promise": rendered.promise,
             "failure": rendered.failure,

@@ -51,6 +51,7 @@ class Understood:
 
     Facts that hold only from a later day on are not among them but in `later`: they are kept, and no reply uses them.
     `listed` are those of which the message lists several values, the one in `facts` last: "R-10234 and R-10250".
+    `asked` are the intents that it surely asks for, in its order, where there are several of them.
     `asks_back` is whether it plainly asks about what was said earlier; `to_forget` are the facts that it names, should
     it want something forgotten.
     `wants_colleague` says that a colleague was asked for by a button, whatever the words are.
@@ -61,6 +62,7 @@ class Understood:
     facts: Mapping[str, str] = field(default_factory=dict)
     later: Mapping[str, str] = field(default_factory=dict)
     listed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()
     to_forget: tuple[str, ...] = ()
     wants_colleague: bool = False
     pointed_at: PointedAt | None = None
@@ -112,6 +114,13 @@ class Confirm:
 
 
 @dataclass(frozen=True)
+class ServeAll:
+    """Serve several intents one after the other in one reply; at most the last of them asks for something."""
+
+    each: tuple[Answer | Ask | Confirm, ...]
+
+
+@dataclass(frozen=True)
 class Clarify:
     """Offer intents that are equally likely as buttons; `listed` is kept for the one that is chosen."""
 
@@ -159,7 +168,7 @@ class Say:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-Action = Answer | Ask | Confirm | Clarify | Quote | Forget | GoBack | LookBack | Say
+Action = Answer | Ask | ServeAll | Confirm | Clarify | Quote | Forget | GoBack | LookBack | Say
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ class Digest:
     def fold(self, turn: Turn) -> Digest:
         """Return this digest with one more turn in it."""
         topics = dict(self.topics)
-        if topic := turn.decision.get("topic"):
+        also = [topic for _, topic in turn.decision.get("also") or ()]  # of a reply that answered several questions
+        for topic in filter(None, [*also, turn.decision.get("topic")]):
             topics.pop(topic, None)  # a topic that comes up again moves to the end
             topics[topic] = turn.decision.get("state", "open")
         said = (*find_particulars(turn.text, asked=" ".join(self.asked)), *find_particulars(turn.reply))

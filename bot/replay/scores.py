@@ -105,9 +105,8 @@ def _served(record: TurnRecord, desk: Desk) -> bool | None:
         return None
     articles = {desk.answers[name].article for name in wanted} - {None}
     quoted = {source["id"].partition("#")[0] for source in record.sources if source["kind"] == "article"}
-    return (record.intent in wanted and record.action in _SERVES) or bool(
-        record.action == "quote" and quoted & articles
-    )
+    served = record.action in _SERVES and not wanted.isdisjoint((record.intent, *record.also))
+    return served or bool(record.action == "quote" and quoted & articles)
 
 
 def _handoffs(turns: Sequence[TurnRecord], desk: Desk) -> list[Handoff | None]:
@@ -158,7 +157,7 @@ def _apart(record: TurnRecord, score: TurnScore) -> bool:
         return True
     if find_questions(said):
         return record.action != "ask"
-    if record.intent in {one.answer for one in record.seen if one.answer}:
+    if not {one.answer for one in record.seen if one.answer}.isdisjoint((record.intent, *record.also)):
         return False
     return score.unanswered if score.similarity is None else score.similarity < APART
 

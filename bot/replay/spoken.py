@@ -107,6 +107,7 @@ def as_seen(lived: Lived, spoken: Spoken, desk: Desk) -> Kept:
         "pending": decision["pending"] if asks else {},
         "about": {name: value for name, value in decision["about"].items() if decision["facts"].get(name) == value},
         "topic": topic,
+        "also": [] if label else decision["also"],
         "state": "handed_over" if spoken.takes_over else "answered" if states(said) and not asks else "open",
         "promise": "",
         "failure": False,

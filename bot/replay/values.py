@@ -151,6 +151,7 @@ class TurnRecord:
     failure: bool
     hand_off: bool
     handed_over: bool
+    also: tuple[str, ...] = ()  # other intents that the reply serves
     memories: tuple[Remembered, ...] = ()
     apart: bool = False
     score: TurnScore = field(default_factory=TurnScore)

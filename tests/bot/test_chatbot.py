@@ -148,8 +148,26 @@ def test_thanks_do_not_hide_that_a_person_is_asked_for(bot: Chatbot) -> None:
 
 def test_of_two_questions_in_one_message_neither_is_passed_over(bot: Chatbot) -> None:
     reply = bot.respond("how do I wash the jacket? and which cards can I pay with?", "s1", "nora")
-    assert reply.action == "clarify"
-    assert len(reply.suggestions) >= 2
+    assert reply.action == "answer"
+    assert "tumble low" in reply.text
+    assert "PayPal" in reply.text
+    assert [source.id for source in reply.sources] == ["care", "payment-methods"]
+    told = say(bot, "what did we talk about?")
+    assert "“How do I wash and care for it?” and “How can I pay?”" in told
+
+
+def test_of_two_questions_one_is_answered_and_what_the_other_needs_is_asked_for(bot: Chatbot) -> None:
+    reply = bot.respond("how do I wash the jacket? and where is my order?", "s1", "nora")
+    assert (reply.action, reply.intent) == ("ask", "order_status")
+    assert "tumble low" in reply.text
+    assert bot.respond("R-10234", "s1", "nora").action == "look_up"
+
+
+def test_a_question_does_not_hide_that_a_person_is_asked_for(bot: Chatbot) -> None:
+    reply = bot.respond("Do you price match? I want to talk to a human!", "s1", "nora")
+    assert reply.action == "handoff"
+    assert "We match prices" in reply.text
+    assert bot.memory.load("s1", "nora", "", bot.clock()).handed_over
 
 
 def test_help_page_is_quoted_where_no_intent_is_sure(bot: Chatbot) -> None:
@@ -322,7 +340,7 @@ def test_forgetting_a_fact_that_is_not_known_does_not_offer_to_forget_everything
 
 def test_asking_for_a_detail_is_no_choice_of_what_the_bot_has_offered(bot: Chatbot) -> None:
     say(bot, "I'm Nora")
-    assert bot.respond("how do I wash the jacket? and which cards can I pay with?", "s1", "nora").action == "clarify"
+    assert bot.respond("can I change the address and get a refund?", "s1", "nora").action == "clarify"
     reply = bot.respond("what's my name?", "s1", "nora")
     assert reply.action == "recap"
     assert "Nora" in reply.text

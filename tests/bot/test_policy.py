@@ -10,7 +10,7 @@ import pytest
 
 from bot.desk import Desk
 from bot.policy import Thresholds, decide
-from bot.turn import Answer, Ask, Clarify, Quote, Say, Understood
+from bot.turn import Answer, Ask, Clarify, Quote, Say, ServeAll, Understood
 from memory import Context, Turn
 from retrieval import Candidate
 
@@ -48,6 +48,35 @@ def test_close_intents_are_offered_without_looking_at_help_pages(desk: Desk) -> 
     action, _ = decide(desk, THRESHOLDS, close, CONTEXT, never)
 
     assert action == Clarify(("return_item", "refund_status"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "facts", "does"),
+    [
+        (["payment_methods", "gift_card"], {}, [Answer("payment_methods"), Answer("gift_card")]),
+        (["order_status", "gift_card"], {}, [Answer("gift_card"), Ask("order_status", "order_number")]),
+        (
+            ["order_status", "gift_card"],
+            {"order_number": "R-10234"},
+            [
+                Answer("order_status", {"order_number": "R-10234"}),
+                Answer("gift_card", {"order_number": "R-10234"}),
+            ],
+        ),
+        (["order_status", "stock_check"], {}, None),  # two things to ask
+        (["gift_card", "forget_me"], {}, None),
+        (["gift_card", "payment_methods", "store_visit", "price_match"], {}, None),  # too much for one reply
+    ],
+)
+def test_several_things_that_are_surely_asked_are_served_in_one_reply(
+    desk: Desk, asked: list[str], facts: dict[str, str], does: list[Answer | Ask] | None
+) -> None:
+    likely = tuple((intent, 1 / len(asked)) for intent in asked)
+    understood = Understood(likely, in_scope=True, facts=facts, asked=tuple(asked))
+
+    action, _ = decide(desk, THRESHOLDS, understood, CONTEXT, never)
+
+    assert action == ServeAll(tuple(does)) if does else isinstance(action, Clarify)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,13 @@ def test_turns_that_leave_the_buffer_are_in_the_digest(talk: Talk) -> None:
     assert (digest.first, digest.last, digest.covers) == (ids[0], ids[1], 2)
 
 
+def test_all_topics_of_a_turn_that_answered_several_questions_are_in_the_digest(talk: Talk) -> None:
+    decision = {"topic": "sizes", "also": [["return_item", "returns"], ["thanks", ""]], "state": "answered"}
+    talk("how do returns work? and which size?", decision=decision)
+    _discuss(talk, "delivery", "payment")
+    assert talk.load().digest.topics == (("returns", "answered"), ("sizes", "answered"))
+
+
 def test_turns_that_leave_for_want_of_tokens_are_in_the_digest(make_talk: Callable[..., Talk]) -> None:
     talk = make_talk(buffer_tokens=12)
     _discuss(talk, "returns", "sizes")

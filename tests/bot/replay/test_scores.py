@@ -41,6 +41,17 @@ def test_handing_over_late_or_needlessly_is_told_by_when_the_logs_bot_did(run_lo
     assert scores[("needless", 1)].handoff == "needless"
 
 
+def test_what_a_reply_to_several_questions_serves_counts_whichever_the_label_names(run_log: Replay) -> None:
+    asked = "How do I wash the jacket? And which cards can I pay with?"
+    log = [
+        conversation(label, "joe", day, ("customer", asked, label))
+        for day, label in enumerate(("product_care", "payment_methods"))
+    ]
+    for turn in run_log("several", log).turns():
+        assert {turn.intent, *turn.also} == {"product_care", "payment_methods"}
+        assert turn.score.answer
+
+
 def test_a_number_that_the_agent_said_and_the_bot_no_longer_says_is_harm(
     run_log: Replay, tmp_path: Path, home: Path
 ) -> None:
