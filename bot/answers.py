@@ -34,7 +34,7 @@ class Rendered:
 
     `pending` is what the bot now waits for; `about` the facts it names or looked up, with their values; `topic` what
     the turn was about, with `state` (`answered`, `open` or `handed_over`), `also` other intents that the reply answers,
-    each with its topic; `rewritable` says whether a chat model may
+    each with its topic and state; `rewritable` says whether a chat model may
     put the text in its own words.
     """
 
@@ -48,7 +48,7 @@ class Rendered:
     topic: str = ""
     state: str = "answered"
     promise: str = ""
-    also: tuple[tuple[str, str], ...] = ()
+    also: tuple[tuple[str, str, str], ...] = ()
     failure: bool = False
     hand_off: bool = False
     wording: str = ""
@@ -130,7 +130,7 @@ class Answers:
             sources=tuple(look_ups_first),
             about={fact: value for part in parts for fact, value in part.about.items()},
             promise="; ".join(part.promise for part in parts if part.promise),
-            also=tuple((part.intent, part.topic) for part in parts if part.intent != leads.intent),
+            also=tuple((part.intent, part.topic, part.state) for part in parts if part.intent != leads.intent),
             hand_off=any(part.hand_off for part in parts),
             rewritable=all(part.rewritable for part in parts),
         )

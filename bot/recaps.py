@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -86,7 +86,7 @@ class Recaps:
             memory = self._line("asked_about", topics=self._topics(digest))
             unsettled = [topic for topic, state in digest.topics if state != "answered"]
             if unsettled:
-                memory += " " + self._line("still_open", topics=self._line("topic_joint").join(unsettled))
+                memory += " " + self._line("still_open", topics=self._joined(unsettled))
             source = Source("turn", str(digest.last), digest.topics[-1][0], to_text(session.last_at))
             return Recap("found", {"date": self.day(session.last_at), "memory": memory}, (source,))
         return _NOTHING
@@ -209,7 +209,12 @@ class Recaps:
         return self._memory.earlier(context, _MOST_SESSIONS)
 
     def _topics(self, digest: Digest) -> str:
-        return self._line("topic_joint").join(topic for topic, _ in digest.topics[-_MOST_TOPICS:])
+        return self._joined([topic for topic, _ in digest.topics[-_MOST_TOPICS:]])
+
+    def _joined(self, topics: Sequence[str]) -> str:
+        """Return topics as a sentence has them between quotation marks: `A”, “B” and “C`."""
+        *others, last = topics
+        return self._line("topic_joint").join([*filter(None, [self._line("topic_comma").join(others)]), last])
 
     def _line(self, name: str, **values: str) -> str:
         return fill(self._desk.replies[name][0], values)

@@ -54,13 +54,14 @@ class Digest:
     def fold(self, turn: Turn) -> Digest:
         """Return this digest with one more turn in it."""
         topics = dict(self.topics)
-        also = [topic for _, topic in turn.decision.get("also") or ()]  # of a reply that answered several questions
-        for topic in filter(None, [*also, turn.decision.get("topic")]):
-            topics.pop(topic, None)  # a topic that comes up again moves to the end
-            topics[topic] = turn.decision.get("state", "open")
+        state = turn.decision.get("state")
+        also = [(topic, own) for _, topic, own in turn.decision.get("also") or ()]  # of a reply to several questions
+        for topic, own in [*also, (turn.decision.get("topic"), state or "open")]:
+            if topic:
+                topics.pop(topic, None)  # a topic that comes up again moves to the end
+                topics[topic] = own
         said = (*find_particulars(turn.text, asked=" ".join(self.asked)), *find_particulars(turn.reply))
         questions = dict.fromkeys((*self.questions, *find_questions(turn.text)))
-        state = turn.decision.get("state")
         answered = state == "answered" if state else states(turn.reply)
         return replace(
             self,

@@ -120,7 +120,7 @@ class Life:
             pending=dict(decision.get("pending", {})),
             wording=decision.get("wording", ""),
             topic=decision.get("topic", ""),
-            also=tuple(str(intent) for intent, _ in decision.get("also", ())),
+            also=tuple(str(intent) for intent, *_ in decision.get("also", ())),
             promise=decision.get("promise", ""),
             failure=decision.get("failure", False),
             hand_off="handoff_summary" in decision,

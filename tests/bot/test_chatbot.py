@@ -152,8 +152,9 @@ def test_of_two_questions_in_one_message_neither_is_passed_over(bot: Chatbot) ->
     assert "tumble low" in reply.text
     assert "PayPal" in reply.text
     assert [source.id for source in reply.sources] == ["care", "payment-methods"]
+    say(bot, "do you price match?")
     told = say(bot, "what did we talk about?")
-    assert "“How do I wash and care for it?” and “How can I pay?”" in told
+    assert "“How do I wash and care for it?”, “How can I pay?” and “Do you match prices?”." in told
 
 
 def test_of_two_questions_one_is_answered_and_what_the_other_needs_is_asked_for(bot: Chatbot) -> None:
