@@ -33,9 +33,8 @@ class Rendered:
     """A reply in words, with what the decision record keeps about it.
 
     `pending` is what the bot now waits for; `about` the facts it names or looked up, with their values; `topic` what
-    the turn was about, with `state` (`answered`, `open` or `handed_over`), `also` other intents that the reply answers,
-    each with its topic and state; `rewritable` says whether a chat model may
-    put the text in its own words.
+    the turn was about, with `state` (`answered`, `open` or `handed_over`); `also` other intents that the reply answers,
+    each with its topic and state; `rewritable` says whether a chat model may put the text in its own words.
     """
 
     text: str

@@ -92,9 +92,9 @@ def understand(
     later = {name: value for name, value in told.items() if _holds_later(desk.facts[name], value, text, context)}
     facts = {name: value for name, value in told.items() if name not in later}
     listed = {name: found[name] for name in facts if len(found[name]) > 1}
-    intent = _button(desk, text, context)
-    if intent is not None:
-        return Understood(((intent, 1.0),), True, facts, later, listed)
+    if intents := _buttons(desk, text, context):
+        likely = tuple((intent, 1 / len(intents)) for intent in intents)
+        return Understood(likely, True, facts, later, listed, intents if len(intents) > 1 else ())
     whole = _judged(desk, classifier, vector[None, :], earlier)[0]
     surely = _asks(desk, whole, sure)
     detail = next((intent for intent, answer in desk.answers.items() if answer.recap == "detail"), None)
@@ -112,8 +112,8 @@ def understand(
 def read_apart(desk: Desk, classifier: IntentClassifier, texts: Sequence[str], sure: float) -> list[str]:
     """Return the sentences that `understand` will read one by one in messages of which nothing else is known."""
     judged = _judged(desk, classifier, classifier.encode(texts), classifier.encode([]))
-    surely = (_asks(desk, whole, sure) for whole in judged)
-    return [one for text, sure in zip(texts, surely, strict=True) for one in _read_by_themselves(text, sure)]
+    read = ((text, _asks(desk, whole, sure)) for text, whole in zip(texts, judged, strict=True))
+    return [sentence for text, surely in read for sentence in _read_by_themselves(text, surely)]
 
 
 def _read_by_themselves(text: str, surely: bool) -> list[str]:
@@ -175,11 +175,13 @@ def _holds_later(spec: FactSpec, value: str, text: str, context: Context) -> boo
     return validity(spec, value, text, context.now, context.just_told).is_later(context.now.date())
 
 
-def _button(desk: Desk, text: str, context: Context) -> str | None:
+def _buttons(desk: Desk, text: str, context: Context) -> tuple[str, ...]:
+    """Return what a message means that repeats a button's label, or chooses among those that were just offered."""
     label = text.casefold()
     for name, meaning in (("yes_button", "yes"), ("no_button", "no")):
         if context.pending and label == desk.replies[name][0].casefold():
-            return next((intent for intent, answer in desk.answers.items() if answer.means == meaning), None)
+            return tuple(intent for intent, answer in desk.answers.items() if answer.means == meaning)[:1]
     if (last := context.last) and last.decision.get("action") in _LETS_CHOOSE:
-        label = (chosen(text, last.decision.get("suggestions", ())) or label).casefold()
-    return desk.titles.get(label)
+        offered = [title.casefold() for title in last.decision.get("suggestions", ())]
+        return tuple(desk.titles[title] for title in chosen(text, offered) or [label] if title in desk.titles)
+    return (desk.titles[label],) if label in desk.titles else ()

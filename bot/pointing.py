@@ -47,6 +47,10 @@ _CHOICE = regex.compile(
         (?:[\s,]+(?:please|thanks|then|i\ think))*\W*$""",
     regex.VERBOSE,
 )
+_ALL = regex.compile(
+    r"^(?:(?:yes|ok(?:ay)?|um+|i'd like|it's|actually)[\s,.!]+)*(?:both|all)(?: (?:two|three|of (?:them|these|those)))*"
+    r"(?:[\s,]+(?:please|thanks))*\W*$"
+)
 _EVERYTHING = regex.compile(r"\b(?:all|everything|anything|whole)\b")
 _ASKS_DETAIL = regex.compile(
     r"^(?:(?:and|so|ok(?:ay)?|hi|hello|hey|please|then)[\s,!.]+)*"
@@ -72,11 +76,14 @@ def named_facts(desk: Desk, text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
-def chosen(text: str, offered: Sequence[str]) -> str | None:
-    """Return which of several offers a message chooses by its place alone, "the second one" or "2"; None for none."""
-    choice = _CHOICE.match(_plain(text))
+def chosen(text: str, offered: Sequence[str]) -> Sequence[str]:
+    """Return which of several offers a message chooses by nothing but their place: "the second one", "2", "both"."""
+    plain = _plain(text)
+    if _ALL.match(plain):
+        return offered
+    choice = _CHOICE.match(plain)
     place = _PLACES[choice["place"]] if choice else len(offered)
-    return offered[place] if offered and place < len(offered) else None
+    return [offered[place]] if offered and place < len(offered) else []
 
 
 def facts_to_forget(desk: Desk, text: str) -> tuple[str, ...]:

@@ -124,7 +124,7 @@ def _settle_pending(desk: Desk, understood: Understood, context: Context) -> Act
     """Return what an answer to the bot's own question leads to, or None when the message is about something else."""
     pending = context.pending
     kind, intent, fact = pending.get("kind"), pending.get("intent", ""), pending.get("fact", "")
-    if not kind or (kind != "clarify" and intent not in desk.answers):
+    if not kind or understood.asked or (kind != "clarify" and intent not in desk.answers):
         return None
     means = desk.answers[understood.intent].means
     if kind in ("ask", "confirm") and fact in understood.facts:

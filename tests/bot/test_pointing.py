@@ -167,8 +167,14 @@ def test_having_asked_whether_it_was_told_is_not_having_told(bot: Chatbot) -> No
 )
 def test_a_button_is_chosen_by_its_place(text: str, place: int | None) -> None:
     offers = ("wash", "pay", "send")
-    assert chosen(text, offers) == (None if place is None else offers[place])
-    assert chosen(text, ()) is None
+    assert list(chosen(text, offers)) == ([] if place is None else [offers[place]])
+    assert not chosen(text, ())
+
+
+@pytest.mark.parametrize("text", ["both", "Both of them please!", "all", "all three", "yes, all of these"])
+def test_all_that_was_offered_is_chosen_at_once(text: str) -> None:
+    assert list(chosen(text, ["wash", "pay"])) == ["wash", "pay"]
+    assert not chosen(f"{text} boots", ["wash", "pay"])
 
 
 def test_what_the_bot_offered_is_chosen_by_its_place(bot: Chatbot) -> None:
@@ -177,3 +183,10 @@ def test_what_the_bot_offered_is_chosen_by_its_place(bot: Chatbot) -> None:
     reply = bot.respond("the second one", "s1", "nora")
     assert bot.desk.answers[reply.intent].title == both.suggestions[1]
     assert bot.respond("2", "s1", "nora").intent != reply.intent  # nothing is offered any more
+
+
+def test_both_of_what_the_bot_offered_are_answered(bot: Chatbot) -> None:
+    both = bot.respond("what if they dont fit", "s1", "nora")
+    assert (both.action, len(both.suggestions)) == ("clarify", 2)
+    assert bot.respond("both", "s1", "nora").action == "answer"
+    assert all(title in say(bot, "what did we talk about?") for title in both.suggestions)
