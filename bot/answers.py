@@ -21,6 +21,7 @@ from memory import Context
 from retrieval import Candidate
 
 LOOK_UP_S = 20.0  # until a look-up is given up: one that hangs must not keep a turn, and then all of them
+_LAST_CHAT = "{last_chat}"
 T = TypeVar("T")
 
 
@@ -156,7 +157,13 @@ class Answers:
         if hand_off:
             values["handoff"] = self._handoff(context)
         name = f"{action.intent}.{outcome}" if outcome else action.intent
-        text, wording = self._word(name, answer.outcomes[outcome] if outcome else answer.text, context, values)
+        wordings = answer.outcomes[outcome] if outcome else answer.text
+        greets = context.is_new and any(_LAST_CHAT in wording for wording in wordings)
+        past = self._recaps.last_session(context) if greets else None
+        values |= {"last_chat": past.values.get("date", "")} if past else {}
+        text, wording = self._word(name, wordings, context, values)
+        if past and _LAST_CHAT in wordings[int(wording.rpartition("#")[2])]:
+            sources += past.sources
         text = f"{text} {also}".strip()
         sources += self._backing(action, context, wording)
         kind = "handoff" if hand_off else "look_up" if answer.tool else "recap" if answer.recap else "answer"
@@ -330,8 +337,6 @@ class Answers:
         known |= {fact: remembered.value for fact, remembered in context.facts.items()}
         known |= {key: value for key, value in values.items() if value}
         places = [placeholders(wording) for wording in wordings]
-        if context.is_new and any("last_chat" in names for names in places):
-            known |= {"last_chat": day} if (day := self._recaps.last_session(context).values.get("date")) else {}
         possible = [number for number in range(len(wordings)) if places[number] <= set(known)]
         possible.sort(key=lambda number: -len(places[number]))
         if not possible:

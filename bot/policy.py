@@ -184,7 +184,7 @@ def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action 
     informs = any(desk.answers[intent].means for intent, _ in understood.intents[:3])
     if not understood.told or not informs:
         return None
-    if (asked_for := _asked_lately(context, understood.facts)) in desk.answers:
+    if (asked_for := _asked_lately(desk, understood.facts, context)) in desk.answers:
         return act(desk, asked_for, context, understood)
     last = str(context.last.decision.get("intent")) if context.last else ""
     if last in desk.answers and set(desk.answers[last].needs) & set(understood.facts):
@@ -197,13 +197,14 @@ def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action 
     return Say("fact_noted", facts=understood.told)
 
 
-def _asked_lately(context: Context, facts: Mapping[str, str]) -> str:
-    """Return the intent that one of some facts was last asked for, empty where it has been told since."""
+def _asked_lately(desk: Desk, facts: Mapping[str, str], context: Context) -> str:
+    """Return the intent that one of some facts was last asked for; empty where it was told since, or there was a no."""
     for turn in reversed(context.buffer[-_LATELY:]):
         pending = turn.decision.get("pending") or {}
         if pending.get("kind") == "ask" and pending.get("fact") in facts:
             return str(pending["intent"])
-        if facts.keys() & (turn.decision.get("facts") or {}).keys():
+        said = desk.answers.get(str(turn.decision.get("intent")))
+        if facts.keys() & (turn.decision.get("facts") or {}).keys() or (said and said.means == "no"):
             return ""
     return ""
 

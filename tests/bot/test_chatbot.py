@@ -281,7 +281,9 @@ def test_a_customer_who_comes_back_is_greeted_as_one(bot: Chatbot, clock: Clock)
     assert "again" not in say(bot, "hello")
     say(bot, "how long does delivery take?")
     clock.advance(days=1)
-    assert "Hello again! We last talked on 24 November 2026." in say(bot, "hello", session="s2")
+    greeted = bot.respond("hello", "s2", "nora")
+    assert "Hello again! We last talked on 24 November 2026." in greeted.text
+    assert (greeted.sources[0].kind, greeted.sources[0].title) == ("turn", "How long does delivery take?")
     assert "again" not in say(bot, "hello", session="s2")  # they have been greeted
     assert "again" not in say(bot, "hello", session="s3", customer="tom")
 

@@ -9,6 +9,8 @@ import pytest
 
 from bot.chatbot import Chatbot
 from bot.desk import Desk
+from bot.message import understand
+from bot.models import Models
 from bot.pointing import asks_back, chosen, points_back
 from memory import Context, Fact, Turn
 from memory.history import facts_of
@@ -183,6 +185,18 @@ def test_what_the_bot_offered_is_chosen_by_its_place(bot: Chatbot) -> None:
     reply = bot.respond("the second one", "s1", "nora")
     assert bot.desk.answers[reply.intent].title == both.suggestions[1]
     assert bot.respond("2", "s1", "nora").intent != reply.intent  # nothing is offered any more
+
+
+@pytest.mark.parametrize(("action", "chooses"), [("clarify", True), ("not_understood", True), ("answer", False)])
+def test_a_place_means_a_button_only_where_the_bot_asks_which(
+    desk: Desk, models: Models, action: str, chooses: bool
+) -> None:
+    titles = [desk.answers[intent].title for intent in ("return_item", "payment_methods")]
+    turn = Turn(1, "s1", 1, _NOW, "hm", "Which?", {"action": action, "suggestions": titles})
+    context = Context("s1", "nora", _NOW, buffer=(turn,))
+    classifier = models.classifier
+    understood = understand(desk, classifier, "2", context, classifier.encode(["2"])[0], classifier.encode([]), 0.8)
+    assert (understood.intents[0] == ("payment_methods", 1.0)) is chooses
 
 
 def test_both_of_what_the_bot_offered_are_answered(bot: Chatbot) -> None:

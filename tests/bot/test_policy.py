@@ -133,6 +133,7 @@ def test_what_was_asked_for_stays_asked_while_something_else_is_told(desk: Desk)
         ([{}, {}], "item_damaged"),
         ([{}, {}, {}, {}], None),  # too long ago
         ([{"facts": {"order_number": "R-10250"}}], None),  # it has been told since
+        ([{"intent": "deny"}, {}], None),  # "no, leave it"
     ],
 )
 def test_what_was_asked_for_a_few_turns_ago_can_still_be_told(
