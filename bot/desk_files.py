@@ -150,6 +150,7 @@ class FactFile(_File):
     words: Sentences = ()
     patterns: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
+    near_misses: tuple[str, ...] = ()
     values: dict[str, Sentences] = {}
     form: str = "{value}"
     case: Literal["upper", "lower", "title", "keep"] = "keep"

@@ -188,6 +188,7 @@ class _Reader:
         for name, entry in self._entries("facts.yaml", "", FactFile).items():
             patterns = [self._pattern(name, source) for source in entry.patterns]
             answers = [self._pattern(name, source) for source in entry.answers]
+            near_misses = [self._pattern(name, source) for source in entry.near_misses]
             known = {alias.lower(): value for value, aliases in entry.values.items() for alias in (*aliases, value)}
             if known:
                 longest_first = "|".join(sorted(map(regex.escape, known), key=len, reverse=True))
@@ -197,6 +198,7 @@ class _Reader:
                 label=entry.label,
                 patterns=tuple(pattern for pattern in patterns if pattern),
                 answers=tuple(pattern for pattern in answers if pattern),
+                near_misses=tuple(pattern for pattern in near_misses if pattern),
                 values=known,
                 words=tuple(word.lower() for word in entry.words),
                 form=entry.form,

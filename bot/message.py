@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,21 +93,25 @@ def understand(
     later = {name: value for name, value in told.items() if _holds_later(desk.facts[name], value, text, context)}
     facts = {name: value for name, value in told.items() if name not in later}
     listed = {name: found[name] for name in facts if len(found[name]) > 1}
+    missed = {name: spec.find_near_miss(text) for name, spec in desk.facts.items() if name not in found}
+    near_misses = {name: typed for name, typed in missed.items() if typed}
+    understood = partial(Understood, facts=facts, later=later, listed=listed, near_misses=near_misses)
     if intents := _buttons(desk, text, context):
         likely = tuple((intent, 1 / len(intents)) for intent in intents)
-        return Understood(likely, True, facts, later, listed, intents if len(intents) > 1 else ())
+        return understood(likely, True, asked=intents if len(intents) > 1 else ())
     whole = _judged(desk, classifier, vector[None, :], earlier)[0]
     surely = _asks(desk, whole, sure)
     detail = next((intent for intent, answer in desk.answers.items() if answer.recap == "detail"), None)
     if not surely and detail is not None and asks_detail(desk, text):
-        return Understood(((detail, 1.0),), True, facts, later, listed)
+        return understood(((detail, 1.0),), True)
     asked: dict[str, _Judged] = {}  # what sentences surely ask for
     if not context.pending and (sentences := _read_by_themselves(text, surely)):  # else "Yes. And …" is an answer
         read = _judged(desk, classifier, classifier.encode(sentences), earlier)
         asked = {judged[0][0][0]: judged for judged in read if _asks(desk, judged, sure)}
         if not surely and asked:
             whole = next(iter(asked.values())) if len(asked) == 1 else _all_of(list(asked.values()))
-    return Understood(*whole, facts, later, listed, tuple(asked) if len(asked) > 1 else ())
+    questions = _asks_by_form(text)
+    return understood(*whole, asked=tuple(asked) if len(asked) > 1 else (), questions=questions)
 
 
 def read_apart(desk: Desk, classifier: IntentClassifier, texts: Sequence[str], sure: float) -> list[str]:
@@ -119,8 +124,12 @@ def read_apart(desk: Desk, classifier: IntentClassifier, texts: Sequence[str], s
 def _read_by_themselves(text: str, surely: bool) -> list[str]:
     """Return the sentences of a message that are read one by one; where all of it `surely` asks, those that ask."""
     sentences = _sentences(text)
-    asking = [one for one in sentences if find_questions(one) or _WISH.search(one)] if surely else sentences
+    asking = [one for one in sentences if _asks_by_form(one)] if surely else sentences
     return asking if len(asking) > 1 else []
+
+
+def _asks_by_form(text: str) -> bool:
+    return bool(find_questions(text) or _WISH.search(text))
 
 
 def _sentences(text: str) -> list[str]:

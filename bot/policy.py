@@ -76,7 +76,7 @@ def act(desk: Desk, intent: str, context: Context, understood: Understood) -> An
     """Return how to serve an intent, given the facts of this message.
 
     A needed fact counts as known when it is in the message or this session talks about it; one from an earlier session
-    is confirmed first, and one that is not known is asked for.
+    is confirmed first, and one that is not known is asked for. So is one for which the message has what is none.
     """
     answer = desk.answers[intent]
     if answer.forget:
@@ -85,6 +85,8 @@ def act(desk: Desk, intent: str, context: Context, understood: Understood) -> An
     for need in answer.needs:
         if need in known:
             continue
+        if need in understood.near_misses:
+            return Ask(intent, need, typed=understood.near_misses[need])
         if need in context.about:
             known[need] = context.about[need]
             continue
@@ -127,7 +129,7 @@ def _settle_pending(desk: Desk, understood: Understood, context: Context) -> Act
     if not kind or understood.asked or (kind != "clarify" and intent not in desk.answers):
         return None
     means = desk.answers[understood.intent].means
-    if kind in ("ask", "confirm") and fact in understood.facts:
+    if kind in ("ask", "confirm") and (fact in understood.facts or fact in understood.near_misses):
         return act(desk, intent, context, understood)
     if kind == "confirm":
         if means == "yes" and fact in context.facts:
@@ -145,7 +147,9 @@ def _chosen(desk: Desk, understood: Understood, context: Context) -> Action | No
     offered = [name for name in context.pending.get("intents", ()) if name in desk.answers]
     means = desk.answers[understood.intent].means
     if means is None:
-        chosen = [name for name, _ in understood.intents[:4] if name in offered]
+        likely = [(name, confidence) for name, confidence in understood.intents[:4] if name in offered]
+        sure = understood.in_scope and sum(confidence for _, confidence in likely) >= CLARIFY_TOGETHER
+        chosen = [name for name, _ in likely] if sure else []
     elif understood.facts:
         chosen = [name for name in offered if set(desk.answers[name].needs) & set(understood.facts)]
     else:
@@ -168,7 +172,7 @@ def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, conte
     if any(confidence == understood.confidence for _, confidence in understood.intents[1:]):
         return None  # two things are asked
     answer = desk.answers[understood.intent]
-    if answer.means and understood.told:  # "no, it's R-10234"
+    if answer.means and (understood.told or understood.near_misses):  # "no, it's R-10234"
         return None
     if understood.asks_back and not answer.topic and not answer.recap:
         return None  # "did I ever mention a dog to you?" is no small talk
@@ -179,11 +183,15 @@ def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action 
     """Return what facts alone lead to: the last question with the corrected fact, else a note that they are kept.
 
     They also answer a question of the bot's from a few turns ago. Where a likely intent needs them ("and R-10234?"), it
-    is served or asked about, as of any message. What the bot has just asked for stays asked.
+    is served or asked about, as of any message. What the bot has just asked for stays asked. What is meant as a
+    fact and is none is asked for again.
     """
     informs = any(desk.answers[intent].means for intent, _ in understood.intents[:3])
-    if not understood.told or not informs:
+    introduces = any(desk.facts[name].personal for name in understood.told)  # "call me Tom instead"
+    if not informs and (understood.in_scope or understood.questions or not introduces):
         return None
+    if not understood.told:
+        return next((Ask("", fact, typed=typed) for fact, typed in understood.near_misses.items()), None)
     if (asked_for := _asked_lately(desk, understood.facts, context)) in desk.answers:
         return act(desk, asked_for, context, understood)
     last = str(context.last.decision.get("intent")) if context.last else ""
@@ -192,9 +200,14 @@ def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action 
     close = _close(desk, understood)
     if close is not None and any(set(desk.answers[intent].needs) & set(understood.facts) for intent in close.intents):
         return _likely(desk, understood, context)
-    if context.pending.get("kind") == "ask" and context.pending["intent"] in desk.answers:
+    if _is_asked(desk, context):
         return Ask(context.pending["intent"], context.pending["fact"], understood.told)
     return Say("fact_noted", facts=understood.told)
+
+
+def _is_asked(desk: Desk, context: Context) -> bool:
+    """Return whether the bot has just asked for a fact that an intent needs."""
+    return context.pending.get("kind") == "ask" and context.pending["intent"] in desk.answers
 
 
 def _asked_lately(desk: Desk, facts: Mapping[str, str], context: Context) -> str:
@@ -240,7 +253,7 @@ def _next_best(
         return Say("out_of_scope", near=_near(desk, understood))
     if not context.pending and _is_talk(desk, understood, thresholds.answer):
         return Say("acknowledged")
-    if context.pending.get("kind") == "ask" and not _failed_before(context, 1):
+    if _is_asked(desk, context) and not _failed_before(context, 1):
         return Ask(context.pending["intent"], context.pending["fact"])
     if _failed_before(context, desk.settings.policy.hand_over_after - 1):
         return Say("handed_over_after_failures", failure=True, hand_off=True)

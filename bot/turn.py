@@ -50,8 +50,10 @@ class Understood:
     """What a message says: `intents` with calibrated confidence, most likely first; `facts` name to value.
 
     Facts that hold only from a later day on are not among them but in `later`: they are kept, and no reply uses them.
+    `near_misses` are what is meant as a fact and is none, as typed: "R-1023" for `order_number`.
     `listed` are those of which the message lists several values, the one in `facts` last: "R-10234 and R-10250".
     `asked` are the intents that it surely asks for, in its order, where there are several of them.
+    `questions` is whether a sentence of it is a question or a wish by its form.
     `asks_back` is whether it plainly asks about what was said earlier; `to_forget` are the facts that it names, should
     it want something forgotten.
     `wants_colleague` says that a colleague was asked for by a button, whatever the words are.
@@ -62,7 +64,9 @@ class Understood:
     facts: Mapping[str, str] = field(default_factory=dict)
     later: Mapping[str, str] = field(default_factory=dict)
     listed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    near_misses: Mapping[str, str] = field(default_factory=dict)
     asked: tuple[str, ...] = ()
+    questions: bool = False
     to_forget: tuple[str, ...] = ()
     wants_colleague: bool = False
     pointed_at: PointedAt | None = None
@@ -98,11 +102,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Ask:
-    """Ask for a fact that an intent's answer needs; `noted` are others that the message told instead."""
+    """Ask for a fact that an intent's answer needs; `noted` are others that the message told instead.
+
+    `typed` is what the message has in its place and is none; where it is all of the message, `intent` may be empty.
+    """
 
     intent: str
     fact: str
     noted: Mapping[str, str] = field(default_factory=dict)
+    typed: str = ""
 
 
 @dataclass(frozen=True)

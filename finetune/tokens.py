@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 
 from finetune.base import base_folder
+from retrieval.tokenizer import read_tokenizer
 
 SEARCH_BATCH = 128  # rows a batch where nothing is learnt
 _MASK = 103  # [MASK]
@@ -19,9 +19,7 @@ class Tokens:
     """The base's tokenizer, cutting texts (or pairs of texts, the second one first) at `max_tokens`."""
 
     def __init__(self, max_tokens: int) -> None:
-        self._tokenizer = Tokenizer.from_file(str(base_folder() / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(max_tokens, strategy="longest_first")
+        self._tokenizer = read_tokenizer(base_folder() / "tokenizer.json", max_tokens)
 
     def __call__(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[Tensor]:
         """Return for each text a tensor of token numbers `(T,)`, for each pair one of `(2, T)` with its segments."""

@@ -23,7 +23,8 @@ class FactSpec:
     """One kind of fact, as `facts.yaml` describes it.
 
     `patterns` find the fact anywhere in a message; `answers` match a whole message and count only when the bot has just
-    asked for the fact. Both hold a group named `value`. `values` maps what customers say (lower case) to the value that
+    asked for the fact; `near_misses` find what is meant as one and is none, a digit short for example. All of them hold
+    a group named `value`. `values` maps what customers say (lower case) to the value that
     is meant. `form` rewrites a value, `{value}` standing for the match: `R-{value}`. A match whose value fails `check`
     is none. `words` are what customers call the fact; `ask` and `confirm` are wordings of the bot's questions. What is
     `dated` may hold from a day on, or until one, that the message names: such words about time are no part of a value.
@@ -33,6 +34,7 @@ class FactSpec:
     label: str
     patterns: tuple[regex.Pattern[str], ...] = ()
     answers: tuple[regex.Pattern[str], ...] = ()
+    near_misses: tuple[regex.Pattern[str], ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
     words: tuple[str, ...] = ()
     form: str = "{value}"
@@ -77,6 +79,15 @@ class FactSpec:
             listed.append(one)
         values = dict.fromkeys(self._form(match["value"]) for match in listed)
         return tuple(values)[:_MOST_LISTED][::-1]
+
+    def find_near_miss(self, text: str) -> str | None:
+        """Return the last thing in a message that is meant as this fact and is none, as it was typed, or None.
+
+        Raises:
+            TimeoutError: one of the desk's patterns takes longer than a second.
+        """
+        found = [match for pattern in self.near_misses for match in pattern.finditer(text, timeout=1)]
+        return max(found, key=lambda match: match.start("value"))["value"] if found else None
 
     def validity(self, value: str, text: str, said: datetime) -> Validity:
         """Return from when until when a message says that a value holds, by the clause or sentence that says the value.

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from retrieval.model_folder import read_manifest
 from retrieval.overflow import products_overflow
 from retrieval.together import STATES, Together, pooled
+from retrieval.tokenizer import read_tokenizer
 
 BATCH = 16  # more of them at once are slower: what they are multiplied with no longer fits the caches
 THREADS = 2
@@ -49,9 +50,7 @@ class OnnxModel:
     def __init__(self, folder: Path, manifest: dict[str, Any] | None = None, batch: int = BATCH) -> None:
         self.manifest = manifest or read_manifest(folder)
         self._batch = batch
-        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self.tokenizer.no_padding()
-        self.tokenizer.enable_truncation(max_length=int(self.manifest["max_tokens"]))
+        self.tokenizer = read_tokenizer(folder / "tokenizer.json", int(self.manifest["max_tokens"]))
         self._session = session(folder / "model.onnx")
         names = [output.name for output in self._session.get_outputs()]
         self.outputs = [name for name in names if name != STATES]

@@ -40,6 +40,19 @@ def test_order_status_is_asked_for_looked_up_and_sourced(bot: Chatbot) -> None:
     assert {source.kind for source in told.sources} == {"tool", "article"}
 
 
+def test_a_mistyped_order_number_is_named_and_asked_for_again(bot: Chatbot) -> None:
+    say(bot, "where is my order R-10234?")
+    mistyped = bot.respond("and where is R-1025?", "s1", "nora")
+    alone = bot.respond("R-1023", "s2", "ada")
+
+    assert (mistyped.action, alone.action) == ("ask", "ask")
+    assert "“R-1025” isn't a valid order number" in mistyped.text
+    assert "“R-1023” isn't a valid order number" in alone.text
+    assert known(bot, "ada") == {}
+    assert bot.respond("sorry, R-10250", "s1", "nora").action == "look_up"
+    assert bot.respond("10234", "s2", "ada").action == "fact_noted"
+
+
 def test_number_from_last_week_is_confirmed_not_asked_for_again(bot: Chatbot, clock: Clock) -> None:
     say(bot, "where is my order?", "10234")
     clock.advance(days=7)

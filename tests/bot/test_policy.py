@@ -167,6 +167,53 @@ def test_what_is_offered_is_chosen_by_a_fact_that_it_needs_or_by_a_yes(
     assert (action == Answer(served or "", facts)) == (served is not None)
 
 
+@pytest.mark.parametrize(
+    ("intents", "in_scope", "served"),
+    [
+        ([("return_policy", 0.55), ("store_visit", 0.3)], True, "return_policy"),
+        ([("store_visit", 0.3), ("return_policy", 0.26)], True, None),  # it is about something else
+        ([("return_policy", 0.9)], False, None),
+    ],
+)
+def test_what_was_offered_is_served_where_the_message_is_likely_about_it(
+    desk: Desk, intents: list[tuple[str, float]], in_scope: bool, served: str | None
+) -> None:
+    context = after({"kind": "clarify", "intents": ["return_policy", "delivery_time"]})
+
+    action, _ = decide(desk, THRESHOLDS, Understood(tuple(intents), in_scope), context, list)
+
+    assert (action == Answer(served or "")) == (served is not None)
+
+
+MISTYPED = {"order_number": "R-1023"}
+
+
+def test_what_is_mistyped_is_asked_for_again_whatever_was_known(desk: Desk) -> None:
+    context = replace(after({}), buffer=(Turn(1, "s", 1, NOW, "", "", {"about": {"order_number": "R-10234"}}),))
+    where = Understood((("order_status", 0.95),), True, near_misses=MISTYPED)
+
+    assert decide(desk, THRESHOLDS, where, context, never)[0] == Ask("order_status", "order_number", typed="R-1023")
+
+
+@pytest.mark.parametrize("kind", ["ask", "confirm"])
+def test_a_mistyped_answer_to_a_question_is_asked_for_again(desk: Desk, kind: str) -> None:
+    context = after({"kind": kind, "intent": "cancel_order", "fact": "order_number"})
+    told = Understood((("give_information", 0.95),), True, near_misses=MISTYPED)
+
+    assert decide(desk, THRESHOLDS, told, context, never)[0] == Ask("cancel_order", "order_number", typed="R-1023")
+
+
+def test_who_introduces_themselves_is_noted_however_they_put_it(desk: Desk) -> None:
+    said = Understood((("talk_to_human", 0.3),), False, {"name": "Tommy"})
+    asks, names = replace(said, questions=True), replace(said, facts={"product": "Solo Tarp"})
+
+    assert decide(desk, THRESHOLDS, said, CONTEXT, never)[0] == Say("fact_noted", facts={"name": "Tommy"})
+    for other in (asks, names):
+        action, _ = decide(desk, THRESHOLDS, other, CONTEXT, list)
+        assert isinstance(action, Say)
+        assert action.reply == "out_of_scope"
+
+
 def test_a_choice_holds_for_all_that_was_listed_when_it_was_offered(desk: Desk) -> None:
     number, both = {"order_number": "R-10250"}, {"order_number": ("R-10234", "R-10250")}
     listing = Understood((("change_order", 0.7), ("give_information", 0.2)), True, number, listed=both)

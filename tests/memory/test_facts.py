@@ -28,6 +28,15 @@ def test_what_is_no_fact_is_not_taken_for_one(text: str) -> None:
     assert ORDER.find(text) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "typed"),
+    [("it's R-1023", "R-1023"), ("R-1023, sorry, R 102345", "R 102345"), ("R-10234", None), ("I paid 1023", None)],
+)
+def test_what_is_meant_as_a_fact_and_is_none_is_found_as_it_was_typed(text: str, typed: str | None) -> None:
+    spec = FactSpec("order", "order", near_misses=(regex.compile(r"\b(?P<value>R[ -](?:\d{4}|\d{6}))\b"),))
+    assert spec.find_near_miss(text) == typed
+
+
 def test_the_last_value_in_a_message_wins() -> None:
     assert ORDER.find("order 10001, no wait, R-10002") == "R-10002"
     assert ORDER.find("R-10002, no wait, order 10001") == "R-10001"

@@ -44,6 +44,14 @@ def test_the_same_text_gets_exactly_the_same_vector(encoder: Encoder, folder: Pa
     np.testing.assert_array_equal(encoder.encode(["My tent is torn"]), Encoder(folder).encode(["My tent is torn"]))
 
 
+@pytest.mark.parametrize("apostrophe", ["’", "‘", "ʼ"])
+def test_a_phones_apostrophe_is_read_as_the_plain_one(encoder: Encoder, apostrophe: str) -> None:
+    plain, curly = encoder.encode(
+        ["Where's my parcel? It isn't here.", f"Where{apostrophe}s my parcel? It isn{apostrophe}t here."]
+    )
+    np.testing.assert_array_equal(plain, curly)
+
+
 def test_no_texts_become_no_vectors(encoder: Encoder) -> None:
     assert encoder.encode([]).shape == (0, DIM)
 
