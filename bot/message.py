@@ -21,9 +21,14 @@ from memory.particulars import find_questions
 from memory.told import validity
 
 _KEPT_CONTROLS = "\n\t"
-_SENTENCE = re.compile(r"(?<=[.!?…])\s+|\n+")  # chats begin sentences with small letters, too
+_ASKING = (  # with which a question begins
+    r"(?:(?:what|where|when|who|how|which|why)(?:['’]?s|['’]?re)?|whats|can|could|do|does|did|is|are|will|would|may|should)\b"
+)
+# Chats begin sentences with small letters, too, and join questions by "and": "is it warm and what does it cost".
+_SENTENCE = re.compile(rf"(?<=[.!?…])\s+|\n+|,?\s+(?:and|n|&|plus|also)\s+(?={_ASKING})", re.IGNORECASE)
 _Judged = tuple[tuple[tuple[str, float], ...], bool]  # the likeliest intents with their confidence; in scope or not
 _WISH = re.compile(r"\b(?:i(?:'d| would) like|i (?:want|need|wish)|(?:get|put|let|give) me|please)\b", re.IGNORECASE)
+_REFERRING = re.compile(r"\b(?:it|that|this|they|them|those|these|one|ones)\b", re.IGNORECASE)
 _MOST_SENTENCES = 8  # up to so many are read one by one: each costs as much as a message
 _LETS_CHOOSE = frozenset({"clarify", "not_understood"})  # replies that ask which of their buttons is meant
 _LIKELY = 0.5  # from here on an intent is one of several that a message has
@@ -122,14 +127,19 @@ def read_apart(desk: Desk, classifier: IntentClassifier, texts: Sequence[str], s
 
 
 def _read_by_themselves(text: str, surely: bool) -> list[str]:
-    """Return the sentences of a message that are read one by one; where all of it `surely` asks, those that ask."""
+    """Return the sentences of a message that are read one by one; where all of it `surely` asks, those that ask.
+
+    Of these, one that speaks of what was said before it means nothing by itself: "… and how long does that take?"
+    """
     sentences = _sentences(text)
-    asking = [one for one in sentences if _asks_by_form(one)] if surely else sentences
-    return asking if len(asking) > 1 else []
+    if surely:
+        asking = [one for one in sentences if _asks_by_form(one)]
+        sentences = asking[:1] + [one for one in asking[1:] if not _REFERRING.search(one)]
+    return sentences if len(sentences) > 1 else []
 
 
 def _asks_by_form(text: str) -> bool:
-    return bool(find_questions(text) or _WISH.search(text))
+    return bool(find_questions(text) or _WISH.search(text) or re.match(_ASKING, text, re.IGNORECASE))
 
 
 def _sentences(text: str) -> list[str]:

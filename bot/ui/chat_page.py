@@ -48,8 +48,7 @@ CSS = """
 #search .submit-button { align-self: center; margin: 0 8px 0 0; }
 #notice { position: sticky; top: 8px; z-index: 5; overflow: visible; }
 #notice p { padding: 8px 12px; border-radius: 10px; background: var(--primary-50); color: var(--primary-900); }
-.dark #notice { position: sticky; top: 8px; z-index: 5; overflow: visible; }
-#notice p { background: var(--primary-900); color: var(--primary-50); }
+.dark #notice p { background: var(--primary-900); color: var(--primary-50); }
 #panel .remembered { gap: 2px; padding: 8px 0; border-bottom: 1px solid var(--border-color-primary); }
 #panel .said { align-items: flex-start; flex-wrap: nowrap; gap: 6px; }
 #panel .said button { flex: 0 0 auto; padding: 3px 10px; }

@@ -159,8 +159,9 @@ def test_thanks_do_not_hide_that_a_person_is_asked_for(bot: Chatbot) -> None:
     assert (reply.action, reply.intent) == ("handoff", "talk_to_human")
 
 
-def test_of_two_questions_in_one_message_neither_is_passed_over(bot: Chatbot) -> None:
-    reply = bot.respond("how do I wash the jacket? and which cards can I pay with?", "s1", "nora")
+@pytest.mark.parametrize("joint", ["? and ", " and ", ", n also ", ". "])
+def test_of_two_questions_in_one_message_neither_is_passed_over(bot: Chatbot, joint: str) -> None:
+    reply = bot.respond(f"how do I wash the jacket{joint}which cards can I pay with", "s1", "nora")
     assert reply.action == "answer"
     assert "tumble low" in reply.text
     assert "PayPal" in reply.text
@@ -168,6 +169,13 @@ def test_of_two_questions_in_one_message_neither_is_passed_over(bot: Chatbot) ->
     say(bot, "do you price match?")
     told = say(bot, "what did we talk about?")
     assert "“How do I wash and care for it?”, “How can I pay?” and “Do you match prices?”." in told
+
+
+@pytest.mark.parametrize("joint", ["? ", ", and "])
+def test_a_question_that_speaks_of_the_one_before_it_is_no_other_one(bot: Chatbot, joint: str) -> None:
+    reply = bot.respond(f"Can my boots be resoled{joint}what does it cost?", "s1", "nora")
+    assert (reply.action, reply.intent) == ("answer", "repair_service")
+    assert "£150" not in reply.text  # what new boots cost
 
 
 def test_of_two_questions_one_is_answered_and_what_the_other_needs_is_asked_for(bot: Chatbot) -> None:
