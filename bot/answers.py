@@ -21,7 +21,7 @@ from memory import Context
 from retrieval import Candidate
 
 LOOK_UP_S = 20.0  # until a look-up is given up: one that hangs must not keep a turn, and then all of them
-_LAST_CHAT = "{last_chat}"
+_PAST = frozenset({"last_chat", "still_open"})  # of the customer's last conversation
 T = TypeVar("T")
 
 
@@ -158,12 +158,8 @@ class Answers:
             values["handoff"] = self._handoff(context)
         name = f"{action.intent}.{outcome}" if outcome else action.intent
         wordings = answer.outcomes[outcome] if outcome else answer.text
-        greets = context.is_new and any(_LAST_CHAT in wording for wording in wordings)
-        past = self._recaps.last_session(context) if greets else None
-        values |= {"last_chat": past.values.get("date", "")} if past else {}
-        text, wording = self._word(name, wordings, context, values)
-        if past and _LAST_CHAT in wordings[int(wording.rpartition("#")[2])]:
-            sources += past.sources
+        text, wording, past = self._word_of_past(name, wordings, context, values, may=context.is_new)
+        sources += past
         text = f"{text} {also}".strip()
         sources += self._backing(action, context, wording)
         kind = "handoff" if hand_off else "look_up" if answer.tool else "recap" if answer.recap else "answer"
@@ -285,13 +281,14 @@ class Answers:
         values |= {"label": ", ".join(self._desk.facts[name].label for name in action.facts)}
         if action.hand_off:
             values["handoff"] = self._handoff(context)
-        text, wording = self.say(action.reply, context, values)
+        text, wording, sources = self._word_of_past(action.reply, self._desk.replies[action.reply], context, values)
         starters = self._desk.settings.starters
         offered = list(dict.fromkeys((*action.near, *starters)))[: max(len(action.near), len(starters))]
-        quiet = action.hand_off or action.reply in ("acknowledged", "noted", "forget_kept")
+        quiet = action.hand_off or action.reply in ("acknowledged", "noted", "fact_passed_on", "forget_kept")
         return Rendered(
             text,
             "handoff" if action.hand_off else action.reply,
+            sources=sources,
             suggestions=() if quiet else tuple(self._desk.answers[intent].title for intent in offered),
             about=action.facts,
             state="handed_over" if action.hand_off else "open",
@@ -328,6 +325,18 @@ class Answers:
         if "outcome" not in found:
             raise ToolError(f"tool {name!r} returned no outcome")
         return {**arguments, **found}
+
+    def _word_of_past(
+        self, name: str, wordings: Sequence[str], context: Context, values: Mapping[str, str], *, may: bool = True
+    ) -> tuple[str, str, tuple[Source, ...]]:
+        """Return a wording that `may` speak of the customer's last conversation, its id, and that one as source."""
+        if not may or not any(_PAST & placeholders(wording) for wording in wordings):
+            return (*self._word(name, wordings, context, values), ())
+        past = self._recaps.last_session(context)
+        of_past = {"last_chat": past.values.get("date", ""), "still_open": past.values.get("still_open", "")}
+        text, wording = self._word(name, wordings, context, {**values, **of_past})
+        speaks = _PAST & placeholders(wordings[int(wording.rpartition("#")[2])])
+        return text, wording, past.sources if speaks else ()
 
     def _word(self, name: str, wordings: Sequence[str], context: Context, values: Mapping[str, str]) -> tuple[str, str]:
         """Return a wording with its places filled, and its id.

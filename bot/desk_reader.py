@@ -26,7 +26,19 @@ from retrieval.knowledge import Passage, split_article
 Model = TypeVar("Model", bound=BaseModel)
 _LONG = f"Shorten it to {MOST_CHARS:,} characters; where it is several messages, check the quotes around them"
 # What the bot itself knows, beside facts and what a look-up returns.
-_ALWAYS_KNOWN = {"bot_name", "desk", "last_chat", "handoff", "memory", "date", "label", "value", "question", "reply"}
+_ALWAYS_KNOWN = {
+    "bot_name",
+    "desk",
+    "last_chat",
+    "still_open",
+    "handoff",
+    "memory",
+    "date",
+    "label",
+    "value",
+    "question",
+    "reply",
+}
 
 
 def read_desk(folder: Path, *, taught: bool = True) -> Desk:

@@ -202,7 +202,7 @@ def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action 
         return _likely(desk, understood, context)
     if _is_asked(desk, context):
         return Ask(context.pending["intent"], context.pending["fact"], understood.told)
-    return Say("fact_noted", facts=understood.told)
+    return Say("fact_passed_on" if context.handed_over else "fact_noted", facts=understood.told)
 
 
 def _is_asked(desk: Desk, context: Context) -> bool:

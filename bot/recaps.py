@@ -85,10 +85,12 @@ class Recaps:
                 continue
             memory = self._line("asked_about", topics=self._topics(digest))
             unsettled = [topic for topic, state in digest.topics if state != "answered"]
-            if unsettled:
-                memory += " " + self._line("still_open", topics=self._joined(unsettled))
+            still_open = self._joined(unsettled) if unsettled else ""
+            if still_open:
+                memory += " " + self._line("still_open", topics=still_open)
             source = Source("turn", str(digest.last), digest.topics[-1][0], to_text(session.last_at))
-            return Recap("found", {"date": self.day(session.last_at), "memory": memory}, (source,))
+            values = {"date": self.day(session.last_at), "memory": memory, "still_open": still_open}
+            return Recap("found", values, (source,))
         return _NOTHING
 
     def _with_this_chat(self, past: Recap, context: Context) -> Recap:

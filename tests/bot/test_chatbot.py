@@ -298,6 +298,23 @@ def test_asked_what_was_talked_about_this_chat_counts_too(bot: Chatbot, clock: C
     assert later.index("How long does delivery take?") < later.index("In this chat you asked about “Is it in stock?”.")
 
 
+def test_what_the_last_chat_left_open_is_named_to_who_comes_back(bot: Chatbot, clock: Clock) -> None:
+    bot.respond("a pole is missing from my parcel, order R-10250", "s1", "nora")
+    clock.advance(days=1)
+    greeted = bot.respond("hello", "s2", "nora")
+    unclear = bot.respond("who won the world cup in 1966", "s2", "nora")
+    answered = bot.respond("which cards can I pay with", "s2", "nora")
+
+    for reply in (greeted, unclear):
+        assert "“Something is missing from my parcel”" in reply.text
+        assert [source.title for source in reply.sources if source.kind == "turn"] == [
+            "Something is missing from my parcel"
+        ]
+    assert unclear.action == "out_of_scope"
+    assert "still open" not in answered.text
+    assert "still open" not in say(bot, "who won the world cup in 1966", session="s3", customer="ada")
+
+
 def test_a_customer_who_comes_back_is_greeted_as_one(bot: Chatbot, clock: Clock) -> None:
     assert "again" not in say(bot, "hello")
     say(bot, "how long does delivery take?")

@@ -216,7 +216,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str, str, str, str]] = {
     "control character": (append(HOURS, "# \x00"), HOURS, "", "not valid YAML", "Check"),
     "answer twice": (
         append(ANSWERS, "  thanks:", "    title: Ta", "    text: [Ta]"),
-        *(ANSWERS, "row 114", "'thanks' stands there a second time", "Check"),
+        *(ANSWERS, "row 116", "'thanks' stands there a second time", "Check"),
     ),
     "answers as a list": (
         lambda f: (f / ANSWERS).write_text("answers: [a, b]\n"),

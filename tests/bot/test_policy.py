@@ -214,6 +214,13 @@ def test_who_introduces_themselves_is_noted_however_they_put_it(desk: Desk) -> N
         assert action.reply == "out_of_scope"
 
 
+def test_what_is_told_after_a_handoff_is_for_the_colleague(desk: Desk) -> None:
+    told = Understood((("give_information", 0.95),), True, {"order_number": "R-10234"})
+    context = replace(CONTEXT, handed_over=True)
+
+    assert decide(desk, THRESHOLDS, told, context, never)[0] == Say("fact_passed_on", facts=told.facts)
+
+
 def test_a_choice_holds_for_all_that_was_listed_when_it_was_offered(desk: Desk) -> None:
     number, both = {"order_number": "R-10250"}, {"order_number": ("R-10234", "R-10250")}
     listing = Understood((("change_order", 0.7), ("give_information", 0.2)), True, number, listed=both)

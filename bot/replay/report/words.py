@@ -23,6 +23,7 @@ ACTIONS: Mapping[str, str] = {
     "forget": "Asked whether to forget, or forgot",
     "acknowledged": "Took it as mere talk",
     "fact_noted": "Noted a detail",
+    "fact_passed_on": "Noted a detail for a colleague",
     "fact_corrected": "Corrected a detail",
     "noted": "Noted it for the colleague",
     "handoff": "Handed over to a colleague",
