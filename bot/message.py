@@ -25,7 +25,7 @@ _ASKING = (  # with which a question begins
     r"(?:(?:what|where|when|who|how|which|why)(?:['’]?s|['’]?re)?|whats|can|could|do|does|did|is|are|will|would|may|should)\b"
 )
 # Chats begin sentences with small letters, too, and join questions by "and": "is it warm and what does it cost".
-_SENTENCE = re.compile(rf"(?<=[.!?…])\s+|\n+|,?\s+(?:and|n|&|plus|also)\s+(?={_ASKING})", re.IGNORECASE)
+_SENTENCE = re.compile(rf"(?<=[.!?…])\s+|\n+|,?\s+(?:and|n|&|plus)\s+(?:also\s+)?(?={_ASKING})", re.IGNORECASE)
 _Judged = tuple[tuple[tuple[str, float], ...], bool]  # the likeliest intents with their confidence; in scope or not
 _WISH = re.compile(r"\b(?:i(?:'d| would) like|i (?:want|need|wish)|(?:get|put|let|give) me|please)\b", re.IGNORECASE)
 _REFERRING = re.compile(r"\b(?:it|that|this|they|them|those|these|one|ones)\b", re.IGNORECASE)
