@@ -130,7 +130,7 @@ class Answers:
             sources=tuple(look_ups_first),
             about={fact: value for part in parts for fact, value in part.about.items()},
             promise="; ".join(part.promise for part in parts if part.promise),
-            also=tuple((part.intent, part.topic, part.state) for part in parts if part.intent != leads.intent),
+            also=(*((one.intent, one.topic, one.state) for one in parts if one.intent != leads.intent), *leads.also),
             hand_off=any(part.hand_off for part in parts),
             rewritable=all(part.rewritable for part in parts),
         )
@@ -212,7 +212,10 @@ class Answers:
 
     def _question(self, action: Ask | Confirm, context: Context, message: str) -> Rendered:
         spec = self._desk.facts[action.fact]
-        pending = {"intent": action.intent, "fact": action.fact}
+        pending: dict[str, Any] = {"intent": action.intent, "fact": action.fact}
+        if action.also:
+            pending["also"] = list(action.also)
+        also = tuple((intent, self._desk.answers[intent].title, "open") for intent in action.also)
         topic = self._desk.answers[action.intent].title if action.intent else ""
         if isinstance(action, Ask):
             text, wording = self._word(f"ask.{action.fact}", spec.ask, context, {})
@@ -229,6 +232,7 @@ class Answers:
                 pending={"kind": "ask", **pending},
                 topic=topic,
                 state="open",
+                also=also,
                 wording=wording,
             )
         fact = context.facts[action.fact]
@@ -244,6 +248,7 @@ class Answers:
             {"kind": "confirm", **pending},
             topic=topic,
             state="open",
+            also=also,
             wording=wording,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -103,20 +103,29 @@ def understand(
     understood = partial(Understood, facts=facts, later=later, listed=listed, near_misses=near_misses)
     if intents := _buttons(desk, text, context):
         likely = tuple((intent, 1 / len(intents)) for intent in intents)
-        return understood(likely, True, asked=intents if len(intents) > 1 else ())
+        return understood(likely, True, asked={intent: {} for intent in intents} if len(intents) > 1 else {})
     whole = _judged(desk, classifier, vector[None, :], earlier)[0]
     surely = _asks(desk, whole, sure)
     detail = next((intent for intent, answer in desk.answers.items() if answer.recap == "detail"), None)
     if not surely and detail is not None and asks_detail(desk, text):
         return understood(((detail, 1.0),), True)
-    asked: dict[str, _Judged] = {}  # what sentences surely ask for
+    asked: dict[str, tuple[_Judged, str]] = {}  # what sentences surely ask for, and which
     if not context.pending and (sentences := _read_by_themselves(text, surely)):  # else "Yes. And …" is an answer
         read = _judged(desk, classifier, classifier.encode(sentences), earlier)
-        asked = {judged[0][0][0]: judged for judged in read if _asks(desk, judged, sure)}
+        for judged, sentence in zip(read, sentences, strict=True):
+            if _asks(desk, judged, sure):
+                asked.setdefault(judged[0][0][0], (judged, sentence))
         if not surely and asked:
-            whole = next(iter(asked.values())) if len(asked) == 1 else _all_of(list(asked.values()))
-    questions = _asks_by_form(text)
-    return understood(*whole, asked=tuple(asked) if len(asked) > 1 else (), questions=questions)
+            whole = (
+                _all_of([judged for judged, _ in asked.values()]) if len(asked) > 1 else next(iter(asked.values()))[0]
+            )
+    own = {intent: _own_facts(desk, sentence, facts) for intent, (_, sentence) in asked.items()}
+    return understood(*whole, asked=own if len(own) > 1 else {}, questions=_asks_by_form(text))
+
+
+def _own_facts(desk: Desk, sentence: str, facts: Mapping[str, str]) -> dict[str, str]:
+    """Return what a sentence of a message says of facts that the message tells, which may say others afterwards."""
+    return {name: value for name in facts if (value := desk.facts[name].find(sentence)) is not None}
 
 
 def read_apart(desk: Desk, classifier: IntentClassifier, texts: Sequence[str], sure: float) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bot.desk import Desk
 from bot.turn import (
@@ -130,11 +131,12 @@ def _settle_pending(desk: Desk, understood: Understood, context: Context) -> Act
         return None
     means = desk.answers[understood.intent].means
     if kind in ("ask", "confirm") and (fact in understood.facts or fact in understood.near_misses):
-        return act(desk, intent, context, understood)
+        return _resume(desk, pending, context, understood)
     if kind == "confirm":
         if means == "yes" and fact in context.facts:
-            return act(desk, intent, context, replace(understood, facts={fact: context.facts[fact].value}))
-        return Ask(intent, fact) if means == "no" else None
+            confirmed = replace(understood, facts={fact: context.facts[fact].value})
+            return _resume(desk, pending, context, confirmed)
+        return _ask_again(pending) if means == "no" else None
     if kind == "forget":
         if means == "yes":
             return Forget(intent, confirmed=True, facts=tuple(pending.get("facts", ())))
@@ -162,11 +164,10 @@ def _chosen(desk: Desk, understood: Understood, context: Context) -> Action | No
 
 def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, context: Context) -> Action | None:
     if 1 < len(understood.asked) <= _MOST_ASKED:
-        acts = [act(desk, intent, context, understood) for intent in understood.asked]
-        questions = [one for one in acts if isinstance(one, (Ask, Confirm))]
-        served = [one for one in acts if isinstance(one, Answer)] + questions[:1]
-        if len(served) == len(acts):
-            return ServeAll(tuple(served))
+        each = ((intent, {**understood.facts, **own}) for intent, own in understood.asked.items())
+        acts = [act(desk, intent, context, replace(understood, facts=facts)) for intent, facts in each]
+        if (together := _together(acts)) is not None:
+            return together
     if not understood.in_scope or understood.confidence < thresholds.answer:
         return None
     if any(confidence == understood.confidence for _, confidence in understood.intents[1:]):
@@ -177,6 +178,29 @@ def _confident(desk: Desk, thresholds: Thresholds, understood: Understood, conte
     if understood.asks_back and not answer.topic and not answer.recap:
         return None  # "did I ever mention a dog to you?" is no small talk
     return act(desk, understood.intent, context, understood)
+
+
+def _together(acts: Sequence[Answer | Ask | Confirm | Forget]) -> Action | None:
+    """Return several acts as one reply that asks for one thing at most; None where it would have to ask for more."""
+    answers = [one for one in acts if isinstance(one, Answer)]
+    questions = [one for one in acts if isinstance(one, (Ask, Confirm))]
+    if len(answers) + len(questions) < len(acts) or len({(type(one), one.fact) for one in questions}) > 1:
+        return None
+    if questions:
+        questions = [replace(questions[0], also=tuple(one.intent for one in questions[1:]))]
+    served = (*answers, *questions)
+    return ServeAll(served) if len(served) > 1 else served[0]
+
+
+def _resume(desk: Desk, pending: Mapping[str, Any], context: Context, understood: Understood) -> Action | None:
+    """Return how to serve what the bot has asked a fact for, now that the message has it."""
+    intents = [name for name in (pending["intent"], *pending.get("also", ())) if name in desk.answers]
+    acts = [act(desk, name, context, understood) for name in intents]
+    return _together(acts) or acts[0]
+
+
+def _ask_again(pending: Mapping[str, Any], noted: Mapping[str, str] | None = None) -> Ask:
+    return Ask(pending["intent"], pending["fact"], tuple(pending.get("also", ())), noted or {})
 
 
 def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action | None:
@@ -192,8 +216,8 @@ def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action 
         return None
     if not understood.told:
         return next((Ask("", fact, typed=typed) for fact, typed in understood.near_misses.items()), None)
-    if (asked_for := _asked_lately(desk, understood.facts, context)) in desk.answers:
-        return act(desk, asked_for, context, understood)
+    if (asked := _asked_lately(desk, understood.facts, context)).get("intent") in desk.answers:
+        return _resume(desk, asked, context, understood)
     last = str(context.last.decision.get("intent")) if context.last else ""
     if last in desk.answers and set(desk.answers[last].needs) & set(understood.facts):
         return act(desk, last, context, understood)
@@ -201,7 +225,7 @@ def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action 
     if close is not None and any(set(desk.answers[intent].needs) & set(understood.facts) for intent in close.intents):
         return _likely(desk, understood, context)
     if _is_asked(desk, context):
-        return Ask(context.pending["intent"], context.pending["fact"], understood.told)
+        return _ask_again(context.pending, understood.told)
     return Say("fact_passed_on" if context.handed_over else "fact_noted", facts=understood.told)
 
 
@@ -210,16 +234,16 @@ def _is_asked(desk: Desk, context: Context) -> bool:
     return context.pending.get("kind") == "ask" and context.pending["intent"] in desk.answers
 
 
-def _asked_lately(desk: Desk, facts: Mapping[str, str], context: Context) -> str:
-    """Return the intent that one of some facts was last asked for; empty where it was told since, or there was a no."""
+def _asked_lately(desk: Desk, facts: Mapping[str, str], context: Context) -> Mapping[str, Any]:
+    """Return what one of some facts was last asked for; nothing where it was told since, or there was a no."""
     for turn in reversed(context.buffer[-_LATELY:]):
         pending = turn.decision.get("pending") or {}
         if pending.get("kind") == "ask" and pending.get("fact") in facts:
-            return str(pending["intent"])
+            return pending
         said = desk.answers.get(str(turn.decision.get("intent")))
         if facts.keys() & (turn.decision.get("facts") or {}).keys() or (said and said.means == "no"):
-            return ""
-    return ""
+            return {}
+    return {}
 
 
 def _likely(desk: Desk, understood: Understood, context: Context) -> Action | None:
@@ -254,7 +278,7 @@ def _next_best(
     if not context.pending and _is_talk(desk, understood, thresholds.answer):
         return Say("acknowledged")
     if _is_asked(desk, context) and not _failed_before(context, 1):
-        return Ask(context.pending["intent"], context.pending["fact"])
+        return _ask_again(context.pending)
     if _failed_before(context, desk.settings.policy.hand_over_after - 1):
         return Say("handed_over_after_failures", failure=True, hand_off=True)
     return Say("not_understood", failure=True, near=_near(desk, understood))

@@ -52,7 +52,8 @@ class Understood:
     Facts that hold only from a later day on are not among them but in `later`: they are kept, and no reply uses them.
     `near_misses` are what is meant as a fact and is none, as typed: "R-1023" for `order_number`.
     `listed` are those of which the message lists several values, the one in `facts` last: "R-10234 and R-10250".
-    `asked` are the intents that it surely asks for, in its order, where there are several of them.
+    `asked` are the intents that it surely asks for, in its order, where there are several of them, each with the facts
+    of its own sentence.
     `questions` is whether a sentence of it is a question or a wish by its form.
     `asks_back` is whether it plainly asks about what was said earlier; `to_forget` are the facts that it names, should
     it want something forgotten.
@@ -65,7 +66,7 @@ class Understood:
     later: Mapping[str, str] = field(default_factory=dict)
     listed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     near_misses: Mapping[str, str] = field(default_factory=dict)
-    asked: tuple[str, ...] = ()
+    asked: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     questions: bool = False
     to_forget: tuple[str, ...] = ()
     wants_colleague: bool = False
@@ -104,21 +105,24 @@ class Answer:
 class Ask:
     """Ask for a fact that an intent's answer needs; `noted` are others that the message told instead.
 
-    `typed` is what the message has in its place and is none; where it is all of the message, `intent` may be empty.
+    `also` are other intents that need it, too. `typed` is what the message has in its place and is none; where it is
+    all of the message, `intent` may be empty.
     """
 
     intent: str
     fact: str
+    also: tuple[str, ...] = ()
     noted: Mapping[str, str] = field(default_factory=dict)
     typed: str = ""
 
 
 @dataclass(frozen=True)
 class Confirm:
-    """Ask whether a fact from an earlier conversation is meant."""
+    """Ask whether a fact from an earlier conversation is meant, which `also` other intents need."""
 
     intent: str
     fact: str
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

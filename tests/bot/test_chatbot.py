@@ -185,6 +185,24 @@ def test_of_two_questions_one_is_answered_and_what_the_other_needs_is_asked_for(
     assert bot.respond("R-10234", "s1", "nora").action == "look_up"
 
 
+def test_what_two_questions_need_is_asked_for_once(bot: Chatbot) -> None:
+    asked = bot.respond("Where's my order and can I change the delivery address?", "s1", "nora")
+    told = bot.respond("R-10250", "s1", "nora")
+    about = say(bot, "what did we talk about?")
+
+    assert (asked.action, told.action) == ("ask", "look_up")
+    assert asked.text.count("?") == 1
+    assert "left us on" in told.text
+    assert "can be redirected" in told.text
+    assert "“Where is my order?” and “Change my delivery address”" in about
+
+
+def test_each_of_two_questions_is_about_what_it_names(bot: Chatbot) -> None:
+    reply = say(bot, "is the fleece in stock and how much is the beanie")
+    assert "Fellside Fleece" in reply
+    assert "Cairn Beanie for £22" in reply
+
+
 def test_a_question_does_not_hide_that_a_person_is_asked_for(bot: Chatbot) -> None:
     reply = bot.respond("Do you price match? I want to talk to a human!", "s1", "nora")
     assert reply.action == "handoff"

@@ -63,6 +63,7 @@ def test_close_intents_are_offered_without_looking_at_help_pages(desk: Desk) -> 
                 Answer("gift_card", {"order_number": "R-10234"}),
             ],
         ),
+        (["order_status", "refund_status"], {}, [Ask("order_status", "order_number", also=("refund_status",))]),
         (["order_status", "stock_check"], {}, None),  # two things to ask
         (["gift_card", "forget_me"], {}, None),
         (["gift_card", "payment_methods", "store_visit", "price_match"], {}, None),  # too much for one reply
@@ -72,11 +73,43 @@ def test_several_things_that_are_surely_asked_are_served_in_one_reply(
     desk: Desk, asked: list[str], facts: dict[str, str], does: list[Answer | Ask] | None
 ) -> None:
     likely = tuple((intent, 1 / len(asked)) for intent in asked)
-    understood = Understood(likely, in_scope=True, facts=facts, asked=tuple(asked))
+    understood = Understood(likely, in_scope=True, facts=facts, asked={intent: {} for intent in asked})
 
     action, _ = decide(desk, THRESHOLDS, understood, CONTEXT, never)
 
-    assert action == ServeAll(tuple(does)) if does else isinstance(action, Clarify)
+    if does is None:
+        assert isinstance(action, Clarify)
+    else:
+        assert action == (ServeAll(tuple(does)) if len(does) > 1 else does[0])
+
+
+def test_each_question_of_a_message_is_served_with_the_facts_of_its_own_sentence(desk: Desk) -> None:
+    own = {"stock_check": {"product": "Fellside Fleece"}, "product_price": {}}
+    understood = Understood(
+        (("stock_check", 0.5), ("product_price", 0.5)), True, {"product": "Cairn Beanie"}, asked=own
+    )
+
+    action, _ = decide(desk, THRESHOLDS, understood, CONTEXT, never)
+
+    assert action == ServeAll(
+        (
+            Answer("stock_check", {"product": "Fellside Fleece"}),
+            Answer("product_price", {"product": "Cairn Beanie"}),
+        )
+    )
+
+
+@pytest.mark.parametrize("kind", ["ask", "confirm"])
+def test_all_that_needed_a_fact_is_served_once_it_is_there(desk: Desk, kind: str) -> None:
+    context = after({"kind": kind, "intent": "order_status", "fact": "order_number", "also": ["change_address"]})
+    told = Understood((("give_information", 0.95),), True, {"order_number": "R-10234"})
+    denied = Understood((("deny", 0.95),), True)
+
+    served = (Answer("order_status", told.facts), Answer("change_address", told.facts))
+    assert decide(desk, THRESHOLDS, told, context, never)[0] == ServeAll(served)
+    if kind == "confirm":
+        again = Ask("order_status", "order_number", also=("change_address",))
+        assert decide(desk, THRESHOLDS, denied, context, never)[0] == again
 
 
 @pytest.mark.parametrize(
@@ -123,7 +156,7 @@ def test_what_was_asked_for_stays_asked_while_something_else_is_told(desk: Desk)
     pending = {"kind": "ask", "intent": "item_damaged", "fact": "order_number"}
 
     assert decide(desk, THRESHOLDS, told, after(pending), never)[0] == Ask(
-        "item_damaged", "order_number", {"product": "Brock 2 Tent"}
+        "item_damaged", "order_number", noted={"product": "Brock 2 Tent"}
     )
 
 

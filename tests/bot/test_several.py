@@ -39,7 +39,7 @@ def test_a_message_that_wants_two_things_is_offered_both(rapport: Run, workshop:
     assert "accuracy" in json.loads(rapport("evaluate", "--json", **surroundings).stdout)
     bot = Chatbot.open(workshop, bare_home)
     try:
-        both = bot.respond("what are your hours, and how much is a puncture?")
+        both = bot.respond("what are your hours - also how much is a puncture?")
         one = bot.respond("When do you open?")
     finally:
         bot.close()
