@@ -219,12 +219,12 @@ class Answers:
         topic = self._desk.answers[action.intent].title if action.intent else ""
         if isinstance(action, Ask):
             text, wording = self._word(f"ask.{action.fact}", spec.ask, context, {})
-            if action.noted:
-                noted = {"fact": self._noted(action.noted, context, message)}
-                text = f"{self.say('noted_first', context, noted)[0]} {text}"
             if action.typed:
                 misread = {"label": spec.label, "value": action.typed}
                 text = f"{self.say('near_miss', context, misread)[0]} {text}"
+            if action.noted:
+                noted = {"fact": self._noted(action.noted, context, message)}
+                text = f"{self.say('noted_first', context, noted)[0]} {text}"
             return Rendered(
                 text,
                 "ask",

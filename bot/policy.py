@@ -214,8 +214,13 @@ def _bare_facts(desk: Desk, understood: Understood, context: Context) -> Action 
     introduces = any(desk.facts[name].personal for name in understood.told)  # "call me Tom instead"
     if not informs and (understood.in_scope or understood.questions or not introduces):
         return None
+    if understood.near_misses:
+        fact, typed = next(iter(understood.near_misses.items()))
+        close = _close(desk, understood)
+        needing = [intent for intent in close.intents if fact in desk.answers[intent].needs] if close else []
+        return Ask(needing[0] if needing else "", fact, noted=understood.told, typed=typed)
     if not understood.told:
-        return next((Ask("", fact, typed=typed) for fact, typed in understood.near_misses.items()), None)
+        return None
     if (asked := _asked_lately(desk, understood.facts, context)).get("intent") in desk.answers:
         return _resume(desk, asked, context, understood)
     last = str(context.last.decision.get("intent")) if context.last else ""

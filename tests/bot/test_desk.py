@@ -123,6 +123,23 @@ def test_each_look_up_of_the_bundled_desk_ends_in_an_answer(desk: Desk, tmp_path
             assert outcomes == set(answer.outcomes), intent
 
 
+@pytest.mark.parametrize(
+    ("text", "value", "near_miss"),
+    [
+        ("10234", "R-10234", None),
+        ("order R-1O234, please", None, "R-1O234"),
+        ("its 1023", None, "1023"),
+        ("my order is 102345, it never came", None, "102345"),
+        ("I paid 1023 for 2 jackets, call 01632 960734", None, None),
+    ],
+)
+def test_order_numbers_are_told_from_what_is_nearly_one(
+    desk: Desk, text: str, value: str | None, near_miss: str | None
+) -> None:
+    spec = desk.facts["order_number"]
+    assert (spec.find(text), spec.find_near_miss(text)) == (value, near_miss)
+
+
 def test_a_parcel_is_late_2_working_days_after_its_date_and_lost_after_10(desk: Desk, tmp_path: Path) -> None:
     desk.make_tools(tmp_path, date(2026, 11, 23))
 

@@ -236,6 +236,14 @@ def test_a_mistyped_answer_to_a_question_is_asked_for_again(desk: Desk, kind: st
     assert decide(desk, THRESHOLDS, told, context, never)[0] == Ask("cancel_order", "order_number", typed="R-1023")
 
 
+@pytest.mark.parametrize(("close", "intent"), [(("order_status", 0.7), "order_status"), (("return_policy", 0.7), "")])
+def test_what_is_mistyped_is_asked_for_by_what_is_likely(desk: Desk, close: tuple[str, float], intent: str) -> None:
+    said = Understood((close, ("give_information", 0.2)), True, {"name": "Bo"}, near_misses=MISTYPED)
+
+    asked = Ask(intent, "order_number", noted={"name": "Bo"}, typed="R-1023")
+    assert decide(desk, THRESHOLDS, said, CONTEXT, never)[0] == asked
+
+
 def test_who_introduces_themselves_is_noted_however_they_put_it(desk: Desk) -> None:
     said = Understood((("talk_to_human", 0.3),), False, {"name": "Tommy"})
     asks, names = replace(said, questions=True), replace(said, facts={"product": "Solo Tarp"})
