@@ -85,7 +85,7 @@ class Recaps:
                 continue
             memory = self._line("asked_about", topics=self._topics(digest))
             unsettled = [topic for topic, state in digest.topics if state != "answered"]
-            still_open = self._joined(unsettled) if unsettled else ""
+            still_open = self._joined(unsettled[-_MOST_TOPICS:]) if unsettled else ""
             if still_open:
                 memory += " " + self._line("still_open", topics=still_open)
             source = Source("turn", str(digest.last), digest.topics[-1][0], to_text(session.last_at))

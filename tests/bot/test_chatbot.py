@@ -329,8 +329,8 @@ def test_what_the_last_chat_left_open_is_named_to_who_comes_back(bot: Chatbot, c
             "Something is missing from my parcel"
         ]
     assert unclear.action == "out_of_scope"
-    assert "still open" not in answered.text
-    assert "still open" not in say(bot, "who won the world cup in 1966", session="s3", customer="ada")
+    assert "Still open" not in answered.text
+    assert "Still open" not in say(bot, "who won the world cup in 1966", session="s3", customer="ada")
 
 
 def test_a_customer_who_comes_back_is_greeted_as_one(bot: Chatbot, clock: Clock) -> None:
