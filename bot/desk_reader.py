@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -26,19 +26,8 @@ from retrieval.knowledge import Passage, split_article
 Model = TypeVar("Model", bound=BaseModel)
 _LONG = f"Shorten it to {MOST_CHARS:,} characters; where it is several messages, check the quotes around them"
 # What the bot itself knows, beside facts and what a look-up returns.
-_ALWAYS_KNOWN = {
-    "bot_name",
-    "desk",
-    "last_chat",
-    "still_open",
-    "handoff",
-    "memory",
-    "date",
-    "label",
-    "value",
-    "question",
-    "reply",
-}
+_OF_MEMORY = {"last_chat", "still_open", "memory", "date", "label", "value", "question", "reply"}
+_ALWAYS_KNOWN = {"bot_name", "desk", "handoff", *_OF_MEMORY}
 
 
 def read_desk(folder: Path, *, taught: bool = True) -> Desk:
@@ -198,19 +187,16 @@ class _Reader:
             return {}
         specs = {}
         for name, entry in self._entries("facts.yaml", "", FactFile).items():
-            patterns = [self._pattern(name, source) for source in entry.patterns]
-            answers = [self._pattern(name, source) for source in entry.answers]
-            near_misses = [self._pattern(name, source) for source in entry.near_misses]
+            already = len(self.problems)
             known = {alias.lower(): value for value, aliases in entry.values.items() for alias in (*aliases, value)}
-            if known:
-                longest_first = "|".join(sorted(map(regex.escape, known), key=len, reverse=True))
-                patterns.append(self._pattern(name, rf"(?<!\w)(?P<value>{longest_first})(?!\w)"))
+            longest_first = "|".join(sorted(map(regex.escape, known), key=len, reverse=True))
+            named = [rf"(?<!\w)(?P<value>{longest_first})(?!\w)"] if known else []
             specs[name] = FactSpec(
                 name=name,
                 label=entry.label,
-                patterns=tuple(pattern for pattern in patterns if pattern),
-                answers=tuple(pattern for pattern in answers if pattern),
-                near_misses=tuple(pattern for pattern in near_misses if pattern),
+                patterns=self._patterns(name, (*entry.patterns, *named)),
+                answers=self._patterns(name, entry.answers),
+                near_misses=self._patterns(name, entry.near_misses),
                 values=known,
                 words=tuple(word.lower() for word in entry.words),
                 form=entry.form,
@@ -222,11 +208,14 @@ class _Reader:
                 keep_days=entry.keep_days,
                 check=fact_check(entry.check, entry.region),
             )
-            if None not in (*patterns, *answers):
+            if len(self.problems) == already:  # else the examples only say so again
                 self._check_examples(specs[name], entry)
             for wording in (*entry.ask, *entry.confirm):
                 self._check_braces("facts.yaml", name, wording)
         return specs
+
+    def _patterns(self, name: str, sources: Sequence[str]) -> tuple[regex.Pattern[str], ...]:
+        return tuple(pattern for source in sources if (pattern := self._pattern(name, source)))
 
     def _pattern(self, name: str, source: str) -> regex.Pattern[str] | None:
         try:

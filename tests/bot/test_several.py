@@ -1,4 +1,4 @@
-"""Messages that have several intents: taught by a desk's own files, and all of them offered."""
+"""Messages that ask for several things: read apart and answered in one reply, or taught as such and offered."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bot.chatbot import Chatbot
 from bot.desk import DESKS
 from bot.desk_reader import check_desk
 from tests.bot.conftest import Run
+from tests.bot.test_chatbot import say
 from tests.bot.test_train_cli import write_rows
 
 OPENINGS = ("When are you open", "What are your hours", "Until when are you there today", "Do you open on Saturdays")
@@ -67,3 +68,54 @@ def test_test_messages_with_several_intents_need_such_messages_to_learn_from(tmp
 
     (problem,) = check_desk(folder)
     assert "messages have several intents here, and none has in intents.csv" in str(problem)
+
+
+@pytest.mark.parametrize("joint", ["? and ", " and ", ", n also ", ". "])
+def test_of_two_questions_in_one_message_neither_is_passed_over(bot: Chatbot, joint: str) -> None:
+    reply = bot.respond(f"how do I wash the jacket{joint}which cards can I pay with", "s1", "nora")
+    assert reply.action == "answer"
+    assert "tumble low" in reply.text
+    assert "PayPal" in reply.text
+    assert [source.id for source in reply.sources] == ["care", "payment-methods"]
+    say(bot, "do you price match?")
+    told = say(bot, "what did we talk about?")
+    assert "“How do I wash and care for it?”, “How can I pay?” and “Do you match prices?”." in told
+
+
+@pytest.mark.parametrize("joint", ["? ", ", and "])
+def test_a_question_that_speaks_of_the_one_before_it_is_no_other_one(bot: Chatbot, joint: str) -> None:
+    reply = bot.respond(f"Can my boots be resoled{joint}what does it cost?", "s1", "nora")
+    assert (reply.action, reply.intent) == ("answer", "repair_service")
+    assert "£150" not in reply.text  # what new boots cost
+
+
+def test_of_two_questions_one_is_answered_and_what_the_other_needs_is_asked_for(bot: Chatbot) -> None:
+    reply = bot.respond("how do I wash the jacket? and where is my order?", "s1", "nora")
+    assert (reply.action, reply.intent) == ("ask", "order_status")
+    assert "tumble low" in reply.text
+    assert bot.respond("R-10234", "s1", "nora").action == "look_up"
+
+
+def test_what_two_questions_need_is_asked_for_once(bot: Chatbot) -> None:
+    asked = bot.respond("Where's my order and can I change the delivery address?", "s1", "nora")
+    told = bot.respond("R-10250", "s1", "nora")
+    about = say(bot, "what did we talk about?")
+
+    assert (asked.action, told.action) == ("ask", "look_up")
+    assert asked.text.count("?") == 1
+    assert "left us on" in told.text
+    assert "can be redirected" in told.text
+    assert "“Where is my order?” and “Change my delivery address”" in about
+
+
+def test_each_of_two_questions_is_about_what_it_names(bot: Chatbot) -> None:
+    reply = say(bot, "is the fleece in stock and how much is the beanie")
+    assert "Fellside Fleece" in reply
+    assert "Cairn Beanie for £22" in reply
+
+
+def test_a_question_does_not_hide_that_a_person_is_asked_for(bot: Chatbot) -> None:
+    reply = bot.respond("Do you price match? I want to talk to a human!", "s1", "nora")
+    assert reply.action == "handoff"
+    assert "We match prices" in reply.text
+    assert bot.memory.load("s1", "nora", "", bot.clock()).handed_over
