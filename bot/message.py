@@ -110,7 +110,8 @@ def understand(
     if not surely and detail is not None and asks_detail(desk, text):
         return understood(((detail, 1.0),), True)
     asked: dict[str, tuple[_Judged, str]] = {}  # what sentences surely ask for, and which
-    if not context.pending and (sentences := _read_by_themselves(text, surely)):  # else "Yes. And …" is an answer
+    one_thing = surely and not _of_several_values(desk, text, facts)
+    if not context.pending and (sentences := _read_by_themselves(text, one_thing)):  # else "Yes. And …" is an answer
         read = _judged(desk, classifier, classifier.encode(sentences), earlier)
         for judged, sentence in zip(read, sentences, strict=True):
             if _asks(desk, judged, sure):
@@ -121,6 +122,13 @@ def understand(
             )
     own = {intent: _own_facts(desk, sentence, facts) for intent, (_, sentence) in asked.items()}
     return understood(*whole, asked=own if len(own) > 1 else {}, questions=_asks_by_form(text))
+
+
+def _of_several_values(desk: Desk, text: str, facts: Mapping[str, str]) -> bool:
+    """Return whether sentences of a message have other values of a fact: "cancel R-10234 and where is R-10250"."""
+    sentences = _sentences(text) if facts else []
+    found = ({one.find(sentence) for sentence in sentences} - {None} for one in map(desk.facts.__getitem__, facts))
+    return any(len(values) > 1 for values in found)
 
 
 def _own_facts(desk: Desk, sentence: str, facts: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ import pytest
 from bot.chatbot import Chatbot
 from bot.desk import DESKS
 from bot.desk_reader import check_desk
+from memory.history import transcript
 from tests.bot.conftest import Run
 from tests.bot.test_chatbot import say
 from tests.bot.test_train_cli import write_rows
@@ -119,3 +120,12 @@ def test_a_question_does_not_hide_that_a_person_is_asked_for(bot: Chatbot) -> No
     assert reply.action == "handoff"
     assert "We match prices" in reply.text
     assert bot.memory.load("s1", "nora", "", bot.clock()).handed_over
+
+
+def test_each_of_two_orders_gets_what_is_asked_of_it(bot: Chatbot) -> None:
+    bot.respond("cancel R-10234 n where is R-10250", "s1", "nora")
+    (turn,) = transcript(bot.memory.store, "s1", "nora")
+    cancelled, found = turn.reply.split("\n\n")
+    assert "R-10234" in cancelled
+    assert "R-10250" not in cancelled
+    assert "R-10250 left us" in found
