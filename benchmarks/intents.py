@@ -31,12 +31,12 @@ from finetune.methods import METHODS, Method
 Figures = dict[str, dict[str, float]]
 
 
-def full(data: Labelled, seeds: Sequence[int]) -> Figures:
-    """All training rows, nothing set, beside logistic regression over the frozen encoder."""
+def full(data: Labelled, seeds: Sequence[int], trainings: int = 1) -> Figures:
+    """All training rows, nothing else set, beside logistic regression over the frozen encoder."""
     return _over_seeds(
         seeds,
         lambda seed: {
-            "rapport": _fit(data, IntentClassifier(seed=seed)),
+            "rapport": _fit(data, IntentClassifier(trainings=trainings, seed=seed)),
             "frozen encoder + logistic regression": _fit(data, IntentClassifier(method="head", seed=seed)),
         },
     )
@@ -189,12 +189,14 @@ def main() -> None:
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--data", type=Path, required=True, help="the folder of the data")
     parser.add_argument("--seeds", default="0")
+    parser.add_argument("--trainings", type=int, default=1, help="of the part full: the mean of how many trainings")
     parser.add_argument("--methods", default=",".join(METHODS), help="of the part methods: which ones")
     parser.add_argument("--json", type=Path, required=True, help="where the results go")
     given = parser.parse_args()
     seeds = [int(seed) for seed in given.seeds.split(",")]
     names = [method for method in METHODS if method in given.methods.split(",")]
-    part = partial(methods, names=names) if given.part == "methods" else PARTS[given.part]
+    asked = {"methods": {"names": names}, "full": {"trainings": given.trainings}}
+    part = partial(PARTS[given.part], **asked.get(given.part, {}))
     figures = part(read(given.data), seeds)
     report.write(given.json, f"intents {given.part}", f"{given.data.name}; seeds {given.seeds}", figures)
 

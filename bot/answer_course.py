@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from bot.course import Course, checkpoint_of, leave_the_rest_to_the_first_process
+from bot.course import Course, checkpoint_of, leave_the_rest_to_the_first_process, remove_checkpoints
 from bot.desk import Desk, fill, intents_of, placeholders
 from bot.desk_files import Answer
 from bot.models import ANSWER, Progress, fingerprint
@@ -71,7 +71,7 @@ def train_answer(
     )
     leave_the_rest_to_the_first_process()
     version = versions.add(ANSWER, classifier.save)
-    checkpoint.unlink(missing_ok=True)
+    remove_checkpoints(checkpoint)
     return version, classifier, (time.monotonic() - started) / 60
 
 

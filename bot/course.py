@@ -34,13 +34,15 @@ class Course:
     """How an intent classifier is taught: anew by a method, or, with `start`, from that version on.
 
     Without `contrast` and `epochs` the number of messages decides whether the encoder is first taught which messages
-    belong together, and how often they are gone through. `log` is the file of a log whose labelled messages are learnt
-    too, each with the labelled ones before it; `tracker` is empty, `tensorboard` or `wandb`.
+    belong together, and how often they are gone through. The model is the mean of `trainings`. `log` is the file of a
+    log whose labelled messages are learnt too, each with the labelled ones before it; `tracker` is empty, `tensorboard`
+    or `wandb`.
     """
 
     method: Method = "full"
     contrast: bool | None = None
     epochs: int | None = None
+    trainings: int = 1
     seed: int = 0
     start: str = ""
     log: str = ""
@@ -87,7 +89,7 @@ def train_intent(
     leave_the_rest_to_the_first_process()
     minutes = (time.monotonic() - started) / 60
     version = versions.add(INTENT, classifier.save)
-    checkpoint.unlink(missing_ok=True)
+    remove_checkpoints(checkpoint)
     return Trained(version, classifier, minutes)
 
 
@@ -106,6 +108,7 @@ def _teach(desk: Desk, course: Course, progress: Progress, about: dict[str, Any]
         method=course.method,
         contrast=course.contrast,
         epochs=course.epochs,
+        trainings=course.trainings,
         seed=course.seed,
         tracker=course.tracker,
         max_wrong_answers=policy.max_wrong_answers,
@@ -196,6 +199,12 @@ def checkpoint_of(versions: Versions, kind: str, desk_fingerprint: str, how: obj
             path.unlink(missing_ok=True)
     settings = hashlib.sha256(repr(how).encode()).hexdigest()[:12]
     return folder / f"{desk_fingerprint}-{kind}-{settings}.safetensors"
+
+
+def remove_checkpoints(checkpoint: Path) -> None:
+    """Remove the state of a training whose model is saved, and those beside it where it is the mean of several."""
+    for path in checkpoint.parent.glob(f"{checkpoint.stem}*"):
+        path.unlink(missing_ok=True)
 
 
 def _passage_threshold(desk: Desk, knowledge: Knowledge, encoder: Encoder) -> float:

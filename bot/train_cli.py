@@ -62,6 +62,9 @@ def train_intent_command(
         int | None,
         typer.Option(min=1, help="How often the messages are gone through; as their number asks if not set."),
     ] = None,
+    trainings: Annotated[
+        int, typer.Option(min=1, help="Teach it so often and take the mean: two understand a little more.")
+    ] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     start: Annotated[
         str, typer.Option("--from", help="Go on from this version: only messages that are new to it are learnt.")
@@ -86,7 +89,12 @@ def train_intent_command(
         raise RapportError(f"There is no log {log}. Check the name.")
     if start and contrast is not None:
         raise RapportError("Which messages belong together is taught in a whole training. Leave out --from.")
-    courses = [Course(one, contrast, epochs, seed, start, str(log or ""), settings.tracker) for one in _methods(method)]
+    if start and trainings > 1:
+        raise RapportError("The mean of several is taken of whole trainings. Leave out --from or --trainings.")
+    courses = [
+        Course(one, contrast, epochs, trainings, seed, start, str(log or ""), settings.tracker)
+        for one in _methods(method)
+    ]
     trained = _train(read, settings.home, courses)
     best = max(trained, key=lambda one: float(one.classifier.manifest["held_out_accuracy"])).version.name
     if promote:

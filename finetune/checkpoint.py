@@ -27,6 +27,11 @@ def write_checkpoint(
     draft.replace(path)
 
 
+def checkpoint_of_training(path: Path, number: int) -> Path:
+    """Return where the state of one of several trainings is kept: of the first, 0, at the path, of others beside it."""
+    return path.with_stem(f"{path.stem}-{number}") if number else path
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str] | None = None) -> None:
     """Write tensors as safetensors.
 

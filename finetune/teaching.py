@@ -18,7 +18,8 @@ from finetune.corpus import Corpus
 from finetune.lesson import IntentLesson, probe, soften
 from finetune.methods import LEARNING_RATES, Method, apply
 from finetune.network import Head, IntentNetwork, encode
-from finetune.training import History, Progress, Settings, train
+from finetune.soup import train_several
+from finetune.training import History, Progress, Settings
 
 _FEW = 12  # examples a label up to which the encoder is first taught which messages belong together
 
@@ -40,13 +41,27 @@ class Taught:
 
 
 def plan(
-    corpus: Corpus, method: Method, memory: bool, contrast: bool | None, epochs: int | None, seed: int, tracker: str
+    corpus: Corpus,
+    method: Method,
+    memory: bool,
+    contrast: bool | None,
+    epochs: int | None,
+    seed: int,
+    tracker: str,
+    trainings: int = 1,
 ) -> Settings:
     """Return how a corpus is taught: in 20 epochs where messages are few, down to 7 where they are many.
 
     Where the encoder is taught first which of very few messages belong together, and nothing has a memory to learn, it
     takes none: from so few, anything more is learnt by heart (EXPERIMENTS.md).
+
+    Raises:
+        ValueError: there are to be no trainings, or several whose weights have no mean.
     """
+    if trainings < 1:
+        raise ValueError(f"trainings is {trainings}; it must be at least 1")
+    if trainings > 1 and method == "adalora":
+        raise ValueError("trainings of adalora end in different ranks, which have no mean; use another method, or one")
     if epochs is None:
         enough = _are_few(corpus) and contrast is not False and not memory
         epochs = 0 if enough else min(round(6.5 + 5000 / len(corpus.kept)), 20)
@@ -58,6 +73,7 @@ def plan(
         patience=max(3, epochs // 3),
         seed=seed,
         tracker=tracker,
+        trainings=trainings,
     )
 
 
@@ -97,7 +113,7 @@ def teach(
     ready = time.monotonic()
     plain = sort_first or taught.targets.ndim == 2  # an encoder that has been told the labels gives no second opinion
     soft = None if plain else soften(taught, vectors, corpus.width, settings.seed)
-    history = train(IntentLesson(network, taught, held, soft=soft), settings, progress, checkpoint)
+    history = train_several(IntentLesson(network, taught, held, soft=soft), settings, progress, checkpoint)
     unbiased = network.head
     if settings.epochs == 0:  # the head can learn the held-out messages as well: another one says how good it is
         unbiased = deepcopy(network.head)

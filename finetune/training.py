@@ -30,7 +30,10 @@ Progress = Callable[[str, float], None]  # what is being done, and how much of i
 
 @dataclass(frozen=True)
 class Settings:
-    """How long and how fast a lesson is taught; `tracker` is empty, `tensorboard` or `wandb`."""
+    """How long and how fast a lesson is taught; `tracker` is empty, `tensorboard` or `wandb`.
+
+    `trainings` is how many of them `finetune.soup` takes the mean of.
+    """
 
     epochs: int
     learning_rate: float
@@ -42,6 +45,7 @@ class Settings:
     patience: int = 3
     seed: int = 0
     tracker: str = ""
+    trainings: int = 1
 
 
 class Lesson(Protocol):

@@ -110,6 +110,7 @@ def test_methods_are_compared_and_the_best_is_promoted(rapport: Run, gift_desk: 
     [
         (["--method", "full,magic"], "There is no method 'magic'. Use one or several of full, lora"),
         (["--from", "intent-0001", "--method", "head"], "Leave out --method"),
+        (["--from", "intent-0001", "--trainings", "2"], "of whole trainings. Leave out --from"),
         (["--from", "intent-0001", "--contrast"], "in a whole training. Leave out --from"),
         (["--from", "intent-0099"], "There is no model 'intent-0099'"),
     ],
