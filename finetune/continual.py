@@ -127,7 +127,8 @@ def relearn(
     places = _widen(network, corpus, len(manifest["classes"]), bool(manifest["has_outside"]), base_vectors)
     rehearsed = np.isin(corpus.kept, list(old))
     soft = None if corpus.coding.several else _recall(taught.targets.numpy(), rehearsed, opinions, places, corpus.width)
-    lesson = IntentLesson(network, taught, held, soft=soft, balanced=True)
+    # Labels that are each judged by themselves have no share to be made up for.
+    lesson = IntentLesson(network, taught, held, soft=soft, balanced=not corpus.coding.several)
     if (memory := network.head.memory) is not None:
         memory.requires_grad_(False)  # messages alone would teach it to ignore what came before them
     history = train(lesson, settings, progress, checkpoint)

@@ -74,7 +74,8 @@ class IntentLesson:
     ) -> None:
         """Teach the messages' own targets, or `soft` ones `(n, labels)` in their place.
 
-        `balanced` makes up for labels that have more messages than others (Menon et al., ICLR 2021).
+        `balanced` makes up for labels that have more messages than others, where a message has one label (Menon et al.,
+        ICLR 2021).
         """
         self.model = model
         self._targets = taught.targets if soft is None else soft
@@ -131,8 +132,8 @@ class IntentLesson:
 
 def _log_shares(targets: Tensor, labels: int) -> Tensor:
     """Return the logarithm of each label's share of the messages `(labels,)`."""
-    counts = targets.sum(0) if targets.ndim == 2 else torch.bincount(targets, minlength=labels)
-    return torch.log((counts.float() + 1) / (counts.sum() + labels))
+    counts = torch.bincount(targets, minlength=labels).float()
+    return torch.log((counts + 1) / (counts.sum() + labels))
 
 
 @torch.no_grad()

@@ -109,6 +109,22 @@ def test_a_model_knows_which_messages_it_has_learnt(known: Path, starter: Desk) 
     assert len(unseen) == sum(label in new for label in labels)
 
 
+def test_where_messages_have_several_labels_no_more_of_them_are_said_afterwards(starter: Desk) -> None:
+    """Each label is judged by itself, so that making up for rare ones would only say all of them more often."""
+    new = set(sorted(starter.answers)[-2:])
+    first, later = split(starter, new)
+    pairs = list(zip(first[::5], first[::-5], strict=True))
+    texts = [text for text, _ in first] + [f"{one} and {other}" for (one, _), (other, _) in pairs]
+    labels = [(label,) for _, label in first] + [(one, other) for (_, one), (_, other) in pairs]
+    classifier = IntentClassifier(contrast=False, epochs=4).fit(texts, labels)
+    alone = [text for text, label in starter.test_messages if label not in new]
+    before = np.mean([len(said) for said in classifier.predict(alone)])
+
+    classifier.partial_fit([text for text, _ in later], [(label,) for _, label in later])
+
+    assert np.mean([len(said) for said in classifier.predict(alone)]) < before + 0.15
+
+
 def test_several_labels_cannot_be_added_to_a_model_of_one(known: Path) -> None:
     labels = [("repair_cost", "hours")] * 8
 
