@@ -38,7 +38,7 @@ def train_several(
         def show(what: str, share: float, done: int = number) -> None:
             progress(what, (done + share) / settings.trainings)
 
-        histories.append(train(lesson, own, show, path))
+        histories.append(train(lesson, own, show, path, last=number + 1 == settings.trainings))
         with torch.no_grad():
             torch._foreach_lerp_(mean, learning, 1 / (number + 1))
     with torch.no_grad():

@@ -109,11 +109,14 @@ def train(
     progress: Progress = lambda _what, _share: None,
     checkpoint: Path | None = None,
     what: str = "Fine-tuning",
+    *,
+    last: bool = True,
 ) -> History:
     """Teach a lesson; afterwards its model holds the kept averages and is in evaluation mode.
 
     With `checkpoint`, the state is written there after each epoch, and training goes on from it where it exists; the
     caller deletes it once the model is saved. What a tracker records lies beside the checkpoint, else in this folder.
+    Where several processes train together, they part after the `last` training.
 
     Raises:
         ValueError: the checkpoint belongs to another model or other settings.
@@ -149,7 +152,11 @@ def train(
             write_checkpoint(checkpoint, asdict(settings), run.tensors(), asdict(history))
     progress(what, 1.0)
     run.use_kept()
-    accelerator.end_training()
+    if last:
+        accelerator.end_training()
+    else:
+        for tracker in accelerator.trackers:
+            tracker.finish()
     lesson.model.to("cpu").eval()
     return history
 

@@ -1,4 +1,4 @@
-"""Run by torchrun in a test: each process teaches the same lesson on its part of the batches and writes its weights."""
+"""Run by torchrun in a test: each process teaches the same lesson, twice, on its part of the batches and writes its weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from transformers import BertConfig, BertModel
 from finetune.lesson import IntentLesson, in_conversations
 from finetune.methods import apply
 from finetune.network import IntentNetwork
-from finetune.training import Settings, train
+from finetune.soup import train_several
+from finetune.training import Settings
 from tests.finetune.conftest import VOCABULARY, make_messages
 
 labels = [row % 4 for row in range(96)]
@@ -25,7 +26,7 @@ config = BertConfig(
 )
 messages = in_conversations(make_messages(labels), np.array(labels), None)
 lesson = IntentLesson(IntentNetwork(apply(BertModel(config, add_pooling_layer=False), "full"), 4), messages, messages)
-history = train(lesson, Settings(epochs=16, learning_rate=2e-3, batch_size=8, patience=16))
+history = train_several(lesson, Settings(epochs=16, learning_rate=2e-3, batch_size=8, patience=16, trainings=2))
 weights = [one.detach() for one in lesson.model.parameters()]
 torch.save(
     {"processes": PartialState().num_processes, "score": max(history.scores), "weights": weights},
