@@ -1,4 +1,4 @@
-"""Run by torchrun in a test: each process teaches the same lesson, twice, on its part of the batches and writes its weights."""
+"""Run by torchrun in a test: each process teaches the same lesson, twice, on its batches, and writes its weights."""
 
 from __future__ import annotations
 
