@@ -178,7 +178,12 @@ class _Reader:
             self.unread.add(name)
             self._add(name, key, "it does not hold entries by name", "Write one entry for each name")
             return {}
-        self.names[name] = set(map(str, entries))
+        beside = [str(one) for one in content if one != key] if key in content else []
+        for one in beside:
+            self._add(
+                name, one, f"it stands beside `{key}:`, where it is not read", f"Indent it like those below `{key}:`"
+            )
+        self.names[name] = {*map(str, entries), *beside}
         checked = {str(entry): self._validate(name, str(entry), model, value) for entry, value in entries.items()}
         return {entry: value for entry, value in checked.items() if value is not None}
 

@@ -235,6 +235,10 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str, str, str, str]] = {
         append(ANSWERS, "  thanks:", "    title: Ta", "    text: [Ta]"),
         *(ANSWERS, "row 116", "'thanks' stands there a second time", "Check"),
     ),
+    "answer that is not indented": (
+        rewrite(ANSWERS, "  deny:\n", "deny:\n"),
+        *(ANSWERS, "deny", "it stands beside `answers:`, where it is not read", "Indent it"),
+    ),
     "answers as a list": (
         lambda f: (f / ANSWERS).write_text("answers: [a, b]\n"),
         *(ANSWERS, "answers", "does not hold entries", "one entry for each name"),
