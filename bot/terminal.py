@@ -103,7 +103,8 @@ def print_table(rows: Sequence[dict[str, Any]], nothing: str) -> None:
     if not rows:
         out.print(Text(nothing))
         return
-    table = Table(*rows[0], box=SIMPLE_HEAD)  # without lines between columns, seven of them fit into 80 characters
+    # So eight columns fit into 80 characters.
+    table = Table(*rows[0], box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for row in rows:
         table.add_row(*(Text(str(value)) for value in row.values()))
     out.print(table)

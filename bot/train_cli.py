@@ -261,7 +261,7 @@ def _compared(row: dict[str, Any]) -> dict[str, str]:
         "model": row["name"],
         "method": row["method"],
         "parameters": f"{row['parameters']:,}",
-        "minutes": f"{row['minutes']:.1f}",
+        "min": f"{row['minutes']:.1f}",
         "accuracy": _share(row["accuracy"]) or "no test.csv",
         "held out": _share(row["held_out_accuracy"]),
         "on disk": f"{row['learnt_mb']:.1f} MB",
