@@ -198,7 +198,8 @@ def main() -> None:
     asked = {"methods": {"names": names}, "full": {"trainings": given.trainings}}
     part = partial(PARTS[given.part], **asked.get(given.part, {}))
     figures = part(read(given.data), seeds)
-    report.write(given.json, f"intents {given.part}", f"{given.data.name}; seeds {given.seeds}", figures)
+    mean = f"; the mean of {given.trainings} trainings" if given.trainings > 1 else ""
+    report.write(given.json, f"intents {given.part}", f"{given.data.name}; seeds {given.seeds}{mean}", figures)
 
 
 if __name__ == "__main__":
