@@ -154,6 +154,9 @@ class _Page:
         customer = _customer(self.visitors, request)
         if not _OURS.fullmatch(shown) and shown != _latest(self.bot, customer):
             raise gr.Error("This conversation is over. Load the page again.", print_exception=False)
+        if not text.strip():  # Enter, once too often
+            yield "", gr.skip()
+            return
         yield from _converse(self.bot, text, history, shown, customer)
 
     def choose(

@@ -49,6 +49,7 @@ def test_search_shows_when_and_where_it_was_said(server: Server, nora: BrowserCo
     say(page, "how long does delivery take?", "working days")
     clock.advance(days=1)
     page.reload()
+    expect(page.locator("#message textarea")).to_be_focused(timeout=30_000)  # it takes the focus once it can be used
     look_for(page, "leaking stove")
     found = page.locator("#panel .remembered").first
     expect(found.locator(".said")).to_contain_text("my stove leaks gas when I screw it on")

@@ -99,6 +99,16 @@ def test_thumb_is_stored_and_shown_again(server: Server, nora: BrowserContext) -
     expect(page.get_by_role("button", name="Liked")).to_have_count(1, timeout=30_000)
 
 
+def test_a_message_of_nothing_is_not_sent(server: Server, nora: BrowserContext) -> None:
+    page = visit(nora, server)
+    page.locator("#message textarea").fill("  ")
+    page.locator("#message textarea").press("Enter")
+    expect(page.locator("#message textarea")).to_have_value("")
+    say(page, "how long does delivery take?", "working days")
+
+    expect(page.locator("#chat .message.user")).to_have_count(1)
+
+
 def test_new_conversation_starts_empty(server: Server, nora: BrowserContext) -> None:
     page = visit(nora, server)
     say(page, "how long does delivery take?", "working days")
