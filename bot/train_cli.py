@@ -79,21 +79,14 @@ def train_intent_command(
     as_json: JsonOption = False,
 ) -> None:
     """Teach a new version of the intent classifier on the desk's messages, and say how good it is."""
-    if start and method:
-        raise RapportError(f"With --from, the method is that of {start}. Leave out --method.")
-    if start and log:
-        raise RapportError("A log is learnt in a whole training. Leave out --from or --log.")
+    _check_options(start, method, contrast, trainings, log)
+    methods = _methods(method)
+    if trainings > 1 and "adalora" in methods:
+        raise RapportError("Trainings with adalora have no mean. Leave out adalora or --trainings.")
     settings = read_settings(desk=desk, home=home)
     read = read_desk(settings.desk)
-    if log is not None and not log.is_file():
-        raise RapportError(f"There is no log {log}. Check the name.")
-    if start and contrast is not None:
-        raise RapportError("Which messages belong together is taught in a whole training. Leave out --from.")
-    if start and trainings > 1:
-        raise RapportError("The mean of several is taken of whole trainings. Leave out --from or --trainings.")
     courses = [
-        Course(one, contrast, epochs, trainings, seed, start, str(log or ""), settings.tracker)
-        for one in _methods(method)
+        Course(one, contrast, epochs, trainings, seed, start, str(log or ""), settings.tracker) for one in methods
     ]
     trained = _train(read, settings.home, courses)
     best = max(trained, key=lambda one: float(one.classifier.manifest["held_out_accuracy"])).version.name
@@ -175,6 +168,26 @@ def models_delete(name: str, desk: DeskOption = None, home: HomeOption = None) -
     settings = read_settings(desk=desk, home=home)
     Versions(settings.home, read_desk(settings.desk).name).delete(name)
     print_line(f"{name} is deleted.")
+
+
+def _check_options(
+    start: str, method: list[str] | None, contrast: bool | None, trainings: int, log: Path | None
+) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        RapportError: an option is for a whole training where one goes on from a version, or there is no such log.
+    """
+    if start and method:
+        raise RapportError(f"With --from, the method is that of {start}. Leave out --method.")
+    if start and log:
+        raise RapportError("A log is learnt in a whole training. Leave out --from or --log.")
+    if start and contrast is not None:
+        raise RapportError("Which messages belong together is taught in a whole training. Leave out --from.")
+    if start and trainings > 1:
+        raise RapportError("The mean of several is taken of whole trainings. Leave out --from or --trainings.")
+    if log is not None and not log.is_file():
+        raise RapportError(f"There is no log {log}. Check the name.")
 
 
 def _methods(given: list[str] | None) -> list[Method]:

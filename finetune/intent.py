@@ -39,7 +39,8 @@ class IntentClassifier(ServedClassifier):
     `method` says what learns (see `finetune.methods`), `memory` whether earlier messages of a conversation count where
     conversations are given, `contrast` whether the encoder is first taught which messages belong together (by itself
     where labels have few messages), `epochs` how often the messages are gone through (by itself: as their number asks).
-    `trainings` is how many of them the model is the mean of: two take twice the time and understand a little more.
+    `trainings` is how many of them the model is the mean of: two take twice the time and understand a little more,
+    but for where only the head learns.
     `interchangeable` are labels that may be taken for each other, such as a greeting for small talk: the answer
     threshold does not count that as a wrong answer.
     `tracker` is empty, `tensorboard` or `wandb`.

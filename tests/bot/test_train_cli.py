@@ -109,6 +109,10 @@ def test_methods_are_compared_and_the_best_is_promoted(rapport: Run, gift_desk: 
     ("options", "sentence"),
     [
         (["--method", "full,magic"], "There is no method 'magic'. Use one or several of full, lora"),
+        (
+            ["--method", "full,adalora", "--trainings", "2"],
+            "with adalora have no mean. Leave out adalora or --trainings",
+        ),
         (["--from", "intent-0001", "--method", "head"], "Leave out --method"),
         (["--from", "intent-0001", "--trainings", "2"], "of whole trainings. Leave out --from"),
         (["--from", "intent-0001", "--contrast"], "in a whole training. Leave out --from"),
